@@ -1,0 +1,1 @@
+"""US option chains from Interactive Brokers, recorded on a schedule into Parquet."""

@@ -1,0 +1,1 @@
+"""The words and decisions of the domain: standard library only, no I/O, no clock reads."""
