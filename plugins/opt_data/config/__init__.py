@@ -1,0 +1,1 @@
+"""Settings and universe files, checked when they are read."""

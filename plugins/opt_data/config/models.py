@@ -1,0 +1,183 @@
+"""Every setting: type, unit (in its name), limits and default. What each is for stands in ``opt_data.toml``."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+ExpiryType = Literal["weekly", "monthly", "quarterly"]
+
+
+def _resolve_path(value: object, info: ValidationInfo) -> object:
+    """Make a path absolute against the project root, never against the process's working directory."""
+    if isinstance(value, str | Path):
+        if not str(value).strip():
+            raise ValueError("must not be empty")
+        path = Path(value).expanduser()
+        root = (info.context or {}).get("project_root")
+        return path if path.is_absolute() or root is None else Path(root) / path
+    return value
+
+
+ProjectPath = Annotated[Path, BeforeValidator(_resolve_path)]
+ExchangeName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]*$")]
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+Percent = Annotated[float, Field(ge=0.0, le=100.0)]
+Seconds = Annotated[float, Field(gt=0.0, le=86400.0)]
+NewYorkTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class Section(BaseModel):
+    """One table of the TOML file: frozen, closed, and strict about types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
+
+
+class PathSettings(Section):
+    """Where files live."""
+
+    data_root: ProjectPath = Path("data")
+    state_root: ProjectPath = Path("state")
+
+    @property
+    def contracts_cache(self) -> Path:
+        return self.state_root / "contracts_cache"
+
+    @property
+    def run_logs(self) -> Path:
+        return self.state_root / "run_logs"
+
+
+class UniverseSettings(Section):
+    """Which symbols."""
+
+    intraday_file: ProjectPath = Path("include/config/universe_intraday.csv")
+    close_file: ProjectPath = Path("include/config/universe.csv")
+
+
+class CalendarSettings(Section):
+    """Trading days."""
+
+    overrides_file: ProjectPath = Path("include/config/calendar_overrides.csv")
+    fixed_grid_fallback: bool = False
+
+
+class ClockSettings(Section):
+    """Where the time comes from."""
+
+    source: Literal["system", "gateway"] = "system"
+
+
+class GatewaySettings(Section):
+    """The connection to IB and the allowance that comes with the login."""
+
+    conn_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "ib_gateway"
+    simulated: bool = False
+    connect_timeout_s: Seconds = 10.0
+    request_timeout_s: Seconds = 20.0
+    market_data_lines: Annotated[int, Field(ge=1, le=10000)] = 100
+    reserved_lines: Annotated[int, Field(ge=0, le=10000)] = 0
+    messages_per_s_max: Annotated[float, Field(ge=0.0, le=5000.0)] = 0.0
+    message_rate_share: Share = 0.94
+    market_data_type: Annotated[int, Field(ge=1, le=4)] = 1
+    allow_delayed: bool = True
+
+    @model_validator(mode="after")
+    def _leave_a_line(self) -> Self:
+        if self.reserved_lines >= self.market_data_lines:
+            raise ValueError(
+                f"reserved_lines = {self.reserved_lines} leaves none of market_data_lines = {self.market_data_lines}"
+            )
+        return self
+
+    @property
+    def usable_lines(self) -> int:
+        """Market-data lines that all running tasks together may hold open."""
+        return self.market_data_lines - self.reserved_lines
+
+    @property
+    def message_limit_per_s(self) -> float:
+        """What IB allows: the setting, or half the market-data lines when it is 0."""
+        return self.messages_per_s_max or self.market_data_lines / 2
+
+    @property
+    def message_rate_per_s(self) -> float:
+        """What is really sent at most: the share of the limit that is used."""
+        return self.message_limit_per_s * self.message_rate_share
+
+
+class CaptureSettings(Section):
+    """How one slot is captured."""
+
+    pool: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "ib_gateway"
+    parallel_tasks: Annotated[int, Field(ge=1, le=32)] = 4
+    exchange: ExchangeName = "SMART"
+    fallback_exchanges: tuple[ExchangeName, ...] = ("CBOE", "CBOEOPT")
+    generic_ticks: Annotated[str, Field(pattern=r"^(\d+(,\d+)*)?$")] = "104,221,233"
+    require_greeks: bool = True
+    ready_timeout_s: Seconds = 12.0
+    linger_s: Annotated[float, Field(ge=0.0, le=60.0)] = 0.25
+    slot_grace_s: Annotated[float, Field(ge=0.0, lt=1800.0)] = 120.0
+    fail_on_missing_cache: bool = False
+    min_coverage_pct: Percent = 90.0
+    task_timeout_min: Annotated[float, Field(gt=0.0, le=1440.0)] = 25.0
+    retries: Annotated[int, Field(ge=0, le=20)] = 4
+    retry_delay_s: Seconds = 30.0
+    retry_delay_max_s: Seconds = 240.0
+
+    @model_validator(mode="after")
+    def _delays_in_order(self) -> Self:
+        if self.retry_delay_max_s < self.retry_delay_s:
+            raise ValueError(
+                f"retry_delay_max_s = {self.retry_delay_max_s} is less than retry_delay_s = {self.retry_delay_s}"
+            )
+        return self
+
+
+class DiscoverySettings(Section):
+    """Which contracts of a symbol belong to the day's set."""
+
+    before_open_min: Annotated[int, Field(ge=0, le=240)] = 5
+    midday_refresh: bool = False
+    midday_refresh_at: NewYorkTime = "12:00"
+    moneyness_pct: Annotated[float, Field(gt=0.0, le=1000.0)] = 30.0
+    expiry_types: Annotated[tuple[ExpiryType, ...], Field(min_length=1)] = ("weekly", "monthly", "quarterly")
+    months_ahead: Annotated[int, Field(ge=0, le=60)] = 2
+    max_expiries_per_class: Annotated[int, Field(ge=0, le=1000)] = 8
+    strikes_per_side: Annotated[int, Field(ge=0, le=1000)] = 3
+    max_strikes_per_expiry: Annotated[int, Field(ge=0, le=2000)] = 6
+    include_adjusted: bool = False
+    batch_size: Annotated[int, Field(ge=1, le=50)] = 40
+    fill_rounds_max: Annotated[int, Field(ge=0, le=10)] = 3
+    max_failed_pct: Percent = 10.0
+    verify_every_days: Annotated[int, Field(ge=1, le=366)] = 7
+    stale_max_days: Annotated[int, Field(ge=1, le=31)] = 7
+    task_timeout_min: Annotated[float, Field(gt=0.0, le=1440.0)] = 15.0
+    retries: Annotated[int, Field(ge=0, le=20)] = 4
+    retry_delay_s: Seconds = 30.0
+
+
+class Settings(Section):
+    """All settings, after the files and the environment have been merged."""
+
+    paths: PathSettings = Field(default_factory=PathSettings)
+    universe: UniverseSettings = Field(default_factory=UniverseSettings)
+    calendar: CalendarSettings = Field(default_factory=CalendarSettings)
+    clock: ClockSettings = Field(default_factory=ClockSettings)
+    gateway: GatewaySettings = Field(default_factory=GatewaySettings)
+    capture: CaptureSettings = Field(default_factory=CaptureSettings)
+    discovery: DiscoverySettings = Field(default_factory=DiscoverySettings)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.clock.source == "gateway" and not self.gateway.simulated:
+            raise ValueError(
+                'clock.source = "gateway" needs gateway.simulated = true: '
+                "with a real gateway the time is this machine's own"
+            )
+        if self.capture.parallel_tasks > self.gateway.usable_lines:
+            raise ValueError(
+                f"capture.parallel_tasks = {self.capture.parallel_tasks} tasks cannot share "
+                f"{self.gateway.usable_lines} market-data lines (gateway.market_data_lines - gateway.reserved_lines)"
+            )
+        return self
