@@ -1,1 +1,1 @@
-"""The only package that talks to Interactive Brokers."""
+"""The only package that speaks to Interactive Brokers."""

@@ -1,0 +1,78 @@
+"""Spending a message allowance evenly: when may the next message leave?
+
+IB counts messages in any sliding second and punishes the excess, so the pacer never lets a backlog out in a burst:
+it keeps a steady distance between messages and only forgives the small oversleeping of timers.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+GUARD_WINDOW_S = 1.05
+"""Width of the sliding window the guard watches; a little more than IB's second, for jitter on the way."""
+
+
+@dataclass(slots=True)
+class SmoothPacer:
+    """State of one connection's message flow.
+
+    Times are seconds of any monotonic clock. The pacer does not wait; it says how long to.
+
+    Parameters
+    ----------
+    rate_per_s
+        Messages per second to aim at.
+    limit_per_s
+        Messages the gateway allows in any sliding second; never reached, whatever ``rate_per_s`` says.
+    slack_s
+        How far the schedule may lag behind before lost time is written off instead of caught up with.
+    """
+
+    rate_per_s: float
+    limit_per_s: int
+    slack_s: float = 0.025
+    _next_at: float = field(default=float("-inf"), init=False)
+    _sent: deque[float] = field(default_factory=deque, init=False)
+
+    def __post_init__(self) -> None:
+        if self.rate_per_s <= 0 or self.limit_per_s < 2:
+            raise ValueError(f"need rate_per_s > 0 and limit_per_s >= 2, got {self.rate_per_s} and {self.limit_per_s}")
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until the next message may leave; 0 when it may leave at once."""
+        self._forget(now)
+        wait = self._next_at - now
+        if len(self._sent) >= self.limit_per_s - 1:
+            wait = max(wait, self._sent[0] + GUARD_WINDOW_S - now)
+        return max(0.0, wait)
+
+    def sent(self, now: float) -> None:
+        """Count one message as sent at ``now``."""
+        self._forget(now)
+        self._sent.append(now)
+        self._next_at = max(self._next_at, now - self.slack_s) + 1.0 / self.rate_per_s
+
+    def slow_down(self) -> None:
+        """Halve the rate: the gateway has complained."""
+        self.rate_per_s = max(1.0, self.rate_per_s / 2)
+
+    def _forget(self, now: float) -> None:
+        while self._sent and now - self._sent[0] >= GUARD_WINDOW_S:
+            self._sent.popleft()
+
+
+def message_rate(market_data_lines: int, messages_per_s_max: float, share: float) -> tuple[float, int]:
+    """The rate to aim at and IB's limit, from the lines of a login.
+
+    IB allows lines / 2 messages a second per connection; ``messages_per_s_max`` > 0 lowers that.
+
+    Examples
+    --------
+    >>> message_rate(100, 0, 0.94)
+    (47.0, 50)
+    >>> message_rate(100, 20, 1.0)
+    (20.0, 20)
+    """
+    limit = market_data_lines / 2
+    if messages_per_s_max > 0:
+        limit = min(limit, messages_per_s_max)
+    return limit * share, max(2, int(limit))

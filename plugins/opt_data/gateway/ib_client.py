@@ -1,0 +1,158 @@
+"""Our edition of the IB client: paced, recording, and silent about the account.
+
+Imported on first use only (see ``session.open_session``): ``ib_insync`` costs most of a second and grabs an event
+loop while it is imported.
+
+Three things differ from the library:
+
+* every message, of whatever kind, leaves through one smooth pacer; the library's own throttle lets bursts of 45 out,
+  which a sliding second at the receiver counts against us;
+* market-data ticks go to a recorder per request id instead of a shared ``Ticker``, so that a value can never be older
+  than the request it is stored under;
+* connecting asks for neither positions, orders nor account values.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import ib_insync
+import ib_insync.client
+import ib_insync.decoder
+import ib_insync.wrapper
+
+from opt_data.core.pacing import SmoothPacer
+from opt_data.gateway.recorder import TickRecorder
+
+ErrorListener = Callable[[int, int, str], None]
+
+
+class PacedClient(ib_insync.client.Client):
+    """The library's client with a queue that drains one message at a time."""
+
+    def __init__(self, wrapper: "RecordingWrapper", pacer: SmoothPacer) -> None:
+        self.pacer = pacer
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        self.messages_sent = 0
+        super().__init__(wrapper)
+
+    def sendMsg(self, msg: str | None) -> None:
+        if msg:
+            self._msgQ.append(msg)
+        if self._timer is None:
+            self._drain()
+
+    async def drained(self) -> None:
+        """Wait until everything handed in so far has left."""
+        while self._msgQ and self.isConnected():
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def reset(self) -> None:
+        super().reset()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._release_waiters()
+
+    def _drain(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        while self._msgQ:
+            wait = self.pacer.wait_s(loop.time())
+            if wait > 0:
+                self._timer = loop.call_later(wait, self._drain)
+                return
+            message = self._msgQ.popleft()
+            self.pacer.sent(loop.time())
+            self.conn.sendMsg(self._prefix(message.encode()))
+            self.messages_sent += 1
+        self._release_waiters()
+
+    def _release_waiters(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class RecordingWrapper(ib_insync.wrapper.Wrapper):
+    """The library's wrapper, with market data diverted to recorders."""
+
+    def __init__(self, ib: "RecordingIB") -> None:
+        self.recorders: dict[int, TickRecorder] = {}
+        self.listeners: list[ErrorListener] = []
+        super().__init__(ib)
+
+    def priceSizeTick(self, reqId: int, tickType: int, price: float, size: float) -> None:
+        if recorder := self.recorders.get(reqId):
+            recorder.price(tickType, price, size)
+
+    def tickSize(self, reqId: int, tickType: int, size: float) -> None:
+        if recorder := self.recorders.get(reqId):
+            recorder.size(tickType, size)
+
+    def tickGeneric(self, reqId: int, tickType: int, value: float) -> None:
+        if recorder := self.recorders.get(reqId):
+            recorder.generic(tickType, value)
+
+    def tickString(self, reqId: int, tickType: int, value: str) -> None:
+        if recorder := self.recorders.get(reqId):
+            recorder.string(tickType, value)
+
+    def tickOptionComputation(self, reqId: int, tickType: int, tickAttrib: int, *values: float) -> None:
+        if recorder := self.recorders.get(reqId):
+            recorder.computation(tickType, *values)
+
+    def marketDataType(self, reqId: int, marketDataType: int) -> None:
+        if recorder := self.recorders.get(reqId):
+            recorder.market_data_type(marketDataType)
+
+    def tickReqParams(self, reqId: int, minTick: float, bboExchange: str, snapshotPermissions: int) -> None:
+        pass  # nothing stored comes from it
+
+    def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str = "") -> None:
+        for listener in tuple(self.listeners):
+            listener(reqId, errorCode, errorString)
+        super().error(reqId, errorCode, errorString, advancedOrderRejectJson)
+
+
+class RecordingIB(ib_insync.IB):
+    """``IB`` made of the two parts above. Use the ``*Async`` methods only."""
+
+    RaiseRequestErrors = True
+    wrapper: RecordingWrapper
+    client: PacedClient
+
+    def __init__(self, pacer: SmoothPacer) -> None:
+        super().__init__()
+        self.wrapper = RecordingWrapper(self)
+        self.client = PacedClient(self.wrapper, pacer)
+        self.client.apiEnd += self.disconnectedEvent
+        self.client.decoder.handlers[21] = self._option_computation
+        self.undecoded = 0
+        self.client.decoder.logger = _CountingLogger(self)  # type: ignore[assignment]
+
+    def _onError(self, reqId: int, errorCode: int, errorString: str, contract: Any) -> None:
+        """The library would ask for an account summary after a reconnect; we never ask about the account."""
+
+    def _option_computation(self, fields: list[str]) -> None:
+        """Decode message 21 with empty fields allowed: the library's decoder drops the whole message."""
+        _, req_id, tick_type, tick_attrib, *values = fields
+        numbers = [float(value) if value else float("nan") for value in values]
+        self.wrapper.tickOptionComputation(int(req_id), int(tick_type), int(tick_attrib or 0), *numbers)
+
+
+class _CountingLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
+    """Counts messages that could not be decoded: the library only logs them, and the request then hangs."""
+
+    def __init__(self, ib: RecordingIB) -> None:
+        super().__init__(logging.getLogger("opt_data.gateway.decoder"), {})
+        self._ib = ib
+
+    def exception(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self._ib.undecoded += 1
+        super().exception(msg, *args, **kwargs)

@@ -1,0 +1,352 @@
+"""Sampling a chain: a rolling window of subscriptions, each held until it has given a quote.
+
+Snapshot requests are never used: they carry no generic ticks, last up to eleven seconds, and end at the first
+harmless entitlement message. A contract costs two messages (subscribe, cancel) and one market-data line while held.
+"""
+
+import asyncio
+import copy
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from opt_data.core.contracts import OptionContract, Underlying
+from opt_data.core.quotes import Quote, is_complete
+from opt_data.gateway.error_codes import CodeMeaning, Effect, code_meaning
+from opt_data.gateway.recorder import TickRecorder
+from opt_data.gateway.session import GatewaySession
+
+if TYPE_CHECKING:
+    from ib_insync import Contract
+
+log = logging.getLogger(__name__)
+
+MAX_LINE_RETRIES = 3
+"""How often a contract is queued again because the gateway had no line for it, or because an outage spoilt it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingRules:
+    """How a pass samples.
+
+    ``lines`` is the most subscriptions open at once, the underlying's included; ``linger_s`` is how long a complete
+    subscription is kept for the rest of its first burst of ticks.
+    """
+
+    lines: int
+    generic_ticks: str
+    require_greeks: bool
+    ready_timeout_s: float
+    linger_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What became of one contract.
+
+    ``quote`` holds what was received, also when it was not enough; ``error_type`` is empty if the contract gave a
+    quote. ``underlying`` is the underlying's quote as known at ``asof``.
+    """
+
+    contract: OptionContract
+    exchange: str
+    asof: datetime
+    quote: Quote
+    underlying: Quote | None = None
+    error_type: str = ""
+    message: str = ""
+    ib_error_code: int | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        return not self.error_type
+
+
+@dataclass(slots=True)
+class _Subscription:
+    """One request on the wire and the reason it ended for."""
+
+    req_id: int
+    recorder: TickRecorder
+    ended: "asyncio.Future[str]"
+    meaning: CodeMeaning | None = None
+    message: str = ""
+
+    def end(self, reason: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(reason)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A contract waiting for its turn, and how often it had to wait again."""
+
+    contract: OptionContract
+    retries: int = 0
+
+
+@dataclass(slots=True)
+class Sampler:
+    """Samples contracts of one underlying over one session.
+
+    Parameters
+    ----------
+    session
+        A connected session; its clock stamps every tick and sample.
+    rules
+        How to sample.
+    stop_at
+        From this instant on nothing is asked or kept: the slot is over.
+    on_progress
+        Told after each contract how many are done.
+    """
+
+    session: GatewaySession
+    rules: SamplingRules
+    stop_at: datetime
+    on_progress: Callable[[int], None] = lambda done: None
+    _open: dict[int, _Subscription] = field(default_factory=dict, init=False)
+    _underlying: _Subscription | None = field(default=None, init=False)
+
+    async def __aenter__(self) -> "Sampler":
+        self.session.ib.wrapper.listeners.append(self._on_error)
+        self.session.interruptions.append(self._on_interruption)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for subscription in tuple(self._open.values()):
+            self._cancel(subscription)
+        if self.session.is_connected:
+            await self.session.ib.client.drained()
+        self.session.ib.wrapper.listeners.remove(self._on_error)
+        self.session.interruptions.remove(self._on_interruption)
+
+    async def watch_underlying(self, underlying: Underlying, wait_s: float) -> Quote | None:
+        """Keep the underlying subscribed for the whole pass, so that every row has its price at that moment.
+
+        Waits up to ``wait_s`` for the first price.
+
+        Returns
+        -------
+        Quote or None
+            What has been received; None if nothing came.
+        """
+        self._underlying = subscription = self._subscribe(
+            _underlying_contract(underlying), "", lambda quote: quote.has_price
+        )
+        await asyncio.wait({subscription.ended}, timeout=wait_s)
+        return self._underlying_quote()
+
+    async def sample(self, contracts: Sequence[OptionContract], exchange: str) -> list[Sample]:
+        """Sample every contract once at one exchange, in the order given.
+
+        Every contract is in the result, whatever happens: faults end in ``Sample.error_type``, never in an exception.
+        """
+        queue = deque(_Turn(contract) for contract in contracts)
+        window = _Window(max(1, self.rules.lines - (1 if self._underlying else 0)))
+        results: list[Sample] = []
+        running: set[asyncio.Task[None]] = set()
+
+        async def hold(turn: _Turn) -> None:
+            sample = await self._hold(turn.contract, exchange)
+            if sample.error_type == "no_line":
+                window.shrink()
+            if sample.error_type in ("no_line", "interrupted") and turn.retries < MAX_LINE_RETRIES:
+                queue.append(_Turn(turn.contract, turn.retries + 1))
+            else:
+                results.append(sample)
+                self.on_progress(len(results))
+            window.leave()
+
+        try:
+            while queue or running:
+                if queue and not window.is_full:
+                    await self._may_send()
+                    task = asyncio.create_task(hold(queue.popleft()))
+                    window.enter()
+                    running.add(task)
+                    task.add_done_callback(running.discard)
+                    await asyncio.sleep(0)
+                elif running:
+                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in running:
+                task.cancel()
+            if running:
+                await asyncio.gather(*running, return_exceptions=True)
+        return results
+
+    async def _may_send(self) -> None:
+        """Wait for the wire to be free, and during an outage for its end or the end of the slot."""
+        session = self.session
+        if not session.restored.is_set() and not session.lost.done():
+            restored = asyncio.ensure_future(session.restored.wait())
+            waiting: set[asyncio.Future[Any]] = {restored, session.lost}
+            await asyncio.wait(waiting, timeout=self._seconds_left(), return_when=asyncio.FIRST_COMPLETED)
+            restored.cancel()
+        await session.ib.client.drained()
+
+    async def _hold(self, contract: OptionContract, exchange: str) -> Sample:
+        if (obstacle := self._obstacle()) is not None:
+            return self._sample(contract, exchange, Quote(), obstacle, self._obstacle_message(obstacle))
+        rules = self.rules
+        subscription = self._subscribe(
+            _option_contract(contract, exchange),
+            rules.generic_ticks,
+            lambda quote: is_complete(quote, require_greeks=rules.require_greeks),
+        )
+        try:
+            timeout = min(rules.ready_timeout_s, self._seconds_left())
+            await asyncio.wait({subscription.ended}, timeout=timeout)
+            reason = subscription.ended.result() if subscription.ended.done() else "timed_out"
+            if reason == "complete" and rules.linger_s:
+                await asyncio.sleep(min(rules.linger_s, self._seconds_left()))
+        finally:
+            self._cancel(subscription)
+        return self._judge(contract, exchange, subscription, reason)
+
+    def _judge(self, contract: OptionContract, exchange: str, subscription: _Subscription, reason: str) -> Sample:
+        quote = subscription.recorder.quote
+        if reason in ("complete", "timed_out") and self.session.clock.now() >= self.stop_at:
+            return self._sample(
+                contract, exchange, quote, "out_of_time", "the slot ended before the quote was complete"
+            )
+        if reason == "complete" or (reason == "timed_out" and quote.has_price):
+            return self._sample(contract, exchange, quote, "", "")
+        if reason == "timed_out":
+            error_type = "timed_out" if quote.is_silent else "no_quote"
+            what = "nothing arrived" if quote.is_silent else "no bid, ask or last arrived"
+            return self._sample(contract, exchange, quote, error_type, f"{what} in {self.rules.ready_timeout_s:g} s")
+        if reason == "interrupted" and self.session.lost.done():
+            reason = "gateway_lost"
+        if reason in ("interrupted", "gateway_lost"):
+            return self._sample(contract, exchange, quote, reason, self._obstacle_message(reason))
+        code = subscription.meaning.code if subscription.meaning else None
+        return self._sample(contract, exchange, quote, reason, subscription.message, code)
+
+    def _sample(
+        self, contract: OptionContract, exchange: str, quote: Quote, error_type: str, message: str,
+        code: int | None = None,
+    ) -> Sample:  # fmt: skip
+        return Sample(
+            contract, exchange, self.session.clock.now(), quote, self._underlying_quote(), error_type, message, code
+        )
+
+    def _obstacle(self) -> str | None:
+        if self.session.lost.done():
+            return "gateway_lost"
+        if self._seconds_left() <= 0:
+            return "out_of_time"
+        if not self.session.restored.is_set():
+            return "interrupted"
+        return None
+
+    def _obstacle_message(self, obstacle: str) -> str:
+        if obstacle == "gateway_lost" and self.session.lost.done():
+            return str(self.session.lost.result())
+        if obstacle == "interrupted":
+            return "the gateway lost its connection to IB; quotes received before are not this slot's"
+        return "the slot ended before this contract's turn"
+
+    def _seconds_left(self) -> float:
+        return max(0.0, (self.stop_at - self.session.clock.now()).total_seconds())
+
+    def _underlying_quote(self) -> Quote | None:
+        if self._underlying is None or self._underlying.recorder.quote.is_silent:
+            return None
+        return copy.copy(self._underlying.recorder.quote)
+
+    def _subscribe(self, contract: "Contract", generic_ticks: str, is_enough: Callable[[Quote], bool]) -> _Subscription:
+        client = self.session.ib.client
+        req_id = client.getReqId()
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def on_tick() -> None:
+            if not ended.done() and is_enough(recorder.quote):
+                ended.set_result("complete")
+
+        recorder = TickRecorder(self.session.clock, on_tick)
+        subscription = _Subscription(req_id, recorder, ended)
+        self._open[req_id] = subscription
+        self.session.ib.wrapper.recorders[req_id] = recorder
+        client.reqMktData(req_id, contract, generic_ticks, False, False, [])
+        return subscription
+
+    def _cancel(self, subscription: _Subscription) -> None:
+        if self._open.pop(subscription.req_id, None) is None:
+            return
+        self.session.ib.wrapper.recorders.pop(subscription.req_id, None)
+        if self.session.is_connected:
+            self.session.ib.client.cancelMktData(subscription.req_id)
+
+    def _on_error(self, req_id: int, code: int, text: str) -> None:
+        subscription = self._open.get(req_id)
+        if subscription is None:
+            return
+        meaning = code_meaning(code, delayed_requested=self.session.delayed_requested)
+        if meaning.effect in (Effect.ENDS_REQUEST, Effect.NO_LINE, Effect.SLOW_DOWN):
+            subscription.meaning = meaning
+            subscription.message = f"IB {code}: {text}"
+            subscription.end(meaning.error_type or "ib_error")
+
+    def _on_interruption(self) -> None:
+        """Values received so far may be frozen ones: end every subscription, the contracts are asked for again."""
+        for subscription in tuple(self._open.values()):
+            if subscription is self._underlying:
+                subscription.recorder.quote = Quote()
+            else:
+                subscription.end("interrupted")
+
+
+@dataclass(slots=True)
+class _Window:
+    """How many subscriptions may be open, and how many are."""
+
+    size: int
+    inside: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.inside >= self.size
+
+    def enter(self) -> None:
+        self.inside += 1
+
+    def leave(self) -> None:
+        self.inside -= 1
+
+    def shrink(self) -> None:
+        """The gateway has fewer lines than we thought: TWS windows and other clients use them too."""
+        self.size = max(1, self.size - 1)
+
+
+def _option_contract(contract: OptionContract, exchange: str) -> "Contract":
+    from ib_insync import Contract
+
+    return Contract(
+        secType="OPT",
+        conId=contract.conid,
+        symbol=contract.underlying,
+        lastTradeDateOrContractMonth=contract.expiry.strftime("%Y%m%d"),
+        strike=contract.strike,
+        right=contract.right,
+        multiplier=str(contract.multiplier),
+        exchange=exchange,
+        currency=contract.currency,
+        tradingClass=contract.trading_class,
+    )
+
+
+def _underlying_contract(underlying: Underlying) -> "Contract":
+    from ib_insync import Contract
+
+    return Contract(
+        secType=str(underlying.sec_type),
+        conId=underlying.conid,
+        symbol=underlying.symbol,
+        exchange=underlying.exchange,
+        currency=underlying.currency,
+    )

@@ -1,0 +1,298 @@
+"""One connection to the gateway: a client id of our own, a deadline on every answer, errors in our own words."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from opt_data.core.clock import Clock, RunningClock, SystemClock
+from opt_data.core.connectivity import Connectivity
+from opt_data.core.pacing import SmoothPacer, message_rate
+from opt_data.errors import ClientIdInUse, GatewayUnavailable, OptDataError, RequestTimedOut
+from opt_data.gateway.error_codes import Effect, code_meaning, error_from_code
+
+if TYPE_CHECKING:
+    from opt_data.gateway.ib_client import RecordingIB
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CLIENT_ID_IN_USE = 326
+PACING_STRIKE = 100
+COMPETING_SESSION = 10197
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayAddress:
+    """Where a gateway listens, and the client ids this installation may use on it."""
+
+    host: str = "127.0.0.1"
+    port: int = 4001
+    client_id_first: int = 0
+    client_id_count: int = 32
+
+    def client_ids(self, start: int = 0) -> tuple[int, ...]:
+        """The whole range, beginning somewhere inside it, so that parallel tasks rarely ask for the same one."""
+        count = max(1, self.client_id_count)
+        return tuple(self.client_id_first + (start + i) % count for i in range(count))
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLimits:
+    """Deadlines in seconds, and the login's allowance as this connection may use it."""
+
+    connect_timeout_s: float = 10.0
+    request_timeout_s: float = 30.0
+    market_data_lines: int = 100
+    messages_per_s_max: float = 0.0
+    message_rate_share: float = 0.94
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message of the gateway that concerns no single request."""
+
+    at: datetime
+    code: int
+    text: str
+
+
+class GatewaySession:
+    """A connected session. Made by :func:`open_session`; ends with its ``async with`` block."""
+
+    def __init__(self, ib: "RecordingIB", address: GatewayAddress, limits: GatewayLimits, client_id: int) -> None:
+        self.ib = ib
+        self.clock: Clock = SystemClock()
+        self.address = address
+        self.limits = limits
+        self.client_id = client_id
+        self.connectivity = Connectivity()
+        self.notices: list[Notice] = []
+        self.delayed_requested = False
+        self.interruptions: list[Callable[[], None]] = []
+        self.restored = asyncio.Event()
+        self.restored.set()
+        self.lost: asyncio.Future[OptDataError] = asyncio.get_running_loop().create_future()
+        self._outage_began = asyncio.Event()
+        ib.wrapper.listeners.append(self._on_message)
+        ib.disconnectedEvent += self._on_disconnect
+
+    @property
+    def is_connected(self) -> bool:
+        return bool(self.ib.client.isReady()) and not self.lost.done()
+
+    async def ask(self, what: str, answer: Awaitable[T], timeout_s: float | None = None) -> T:
+        """Await one answer of the gateway, within the deadline and in our own errors.
+
+        Parameters
+        ----------
+        what
+            What was asked, for messages: ``contract details of AAPL``.
+        answer
+            A coroutine of the client library.
+        timeout_s
+            The deadline; the session's ``request_timeout_s`` unless given.
+
+        Raises
+        ------
+        RequestTimedOut
+            No answer in time.
+        GatewayUnavailable
+            The connection ended first.
+        OptDataError
+            The error IB answered with (see ``error_codes``).
+        """
+        timeout = timeout_s or self.limits.request_timeout_s
+        task: asyncio.Future[T] = asyncio.ensure_future(answer)
+        try:
+            waiting: set[asyncio.Future[Any]] = {task, self.lost}
+            await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return self._result(what, task)
+            if self.lost.done():
+                raise self.lost.result()
+            raise RequestTimedOut(f"the gateway did not answer within {timeout:g} s: {what}")
+        finally:
+            if not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    def _result(self, what: str, task: "asyncio.Future[T]") -> T:
+        try:
+            return task.result()
+        except ConnectionError as error:
+            raise self._unavailable(f"connection lost while asking for {what}: {error}") from error
+        except Exception as error:
+            code = getattr(error, "code", None)
+            if isinstance(code, int):
+                mapped = error_from_code(code, f"{getattr(error, 'message', error)} ({what})")
+                raise mapped from error
+            raise
+
+    async def current_time(self) -> datetime:
+        """The gateway's own time, to the second, aware UTC."""
+        answer: datetime = await self.ask("current time", self.ib.reqCurrentTimeAsync())
+        return answer.astimezone(UTC)
+
+    def request_market_data_type(self, market_data_type: int) -> None:
+        """Say which kind of market data later requests on this connection want."""
+        self.delayed_requested = market_data_type in (3, 4)
+        self.ib.client.reqMarketDataType(market_data_type)
+
+    def stop(self, error: OptDataError) -> None:
+        """Declare the connection useless; everybody waiting on it gets ``error``."""
+        if not self.lost.done():
+            self.lost.set_result(error)
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        """Tell everybody who holds a subscription that what it has received may be stale."""
+        for interrupt in tuple(self.interruptions):
+            interrupt()
+
+    def _on_message(self, req_id: int, code: int, text: str) -> None:
+        if req_id != -1 and code != COMPETING_SESSION:
+            return
+        self.notices.append(Notice(self.clock.now(), code, text))
+        if self.connectivity.note(code, text):
+            log.warning("gateway %s: %s", code, text)
+            self._interrupt()
+        if self.connectivity.is_down:
+            self.restored.clear()
+        else:
+            self.restored.set()
+        effect = code_meaning(code).effect
+        if effect is Effect.STOPS_ALL:
+            self.stop(error_from_code(code, text))
+        elif effect is Effect.SLOW_DOWN:
+            log.warning("gateway %s: %s", code, text)
+            if code == PACING_STRIKE:
+                self.ib.client.pacer.slow_down()
+
+    def _on_disconnect(self) -> None:
+        self.stop(self._unavailable("the gateway closed the connection"))
+
+    def _unavailable(self, message: str) -> GatewayUnavailable:
+        where = f"{self.address.host}:{self.address.port}"
+        return GatewayUnavailable(f"{where}: {message}", host=self.address.host, port=self.address.port)
+
+    def close(self) -> None:
+        """Leave. Open subscriptions end with the connection."""
+        self.ib.disconnectedEvent -= self._on_disconnect
+        with contextlib.suppress(ConnectionError):
+            self.ib.client.disconnect()
+        if not self.lost.done():
+            self.lost.set_result(self._unavailable("the session is closed"))
+
+
+@contextlib.asynccontextmanager
+async def open_session(
+    address: GatewayAddress,
+    limits: GatewayLimits,
+    *,
+    first_choice: int = 0,
+    clock_source: Literal["system", "gateway"] = "system",
+) -> AsyncIterator[GatewaySession]:
+    """Connect with the first free client id of the range.
+
+    Parameters
+    ----------
+    address, limits
+        Where, and within which deadlines and allowance.
+    first_choice
+        Where in the range of client ids to begin, e.g. the task's map index.
+    clock_source
+        ``gateway``: the session's clock is the gateway's, asked once and running on from there. For simulated
+        markets only.
+
+    Raises
+    ------
+    GatewayUnavailable
+        Nothing listens there, or the port answers but the API behind it is dead.
+    ClientIdInUse
+        Every client id of the range is taken.
+    """
+    session = await _connect(address, limits, address.client_ids(first_choice))
+    try:
+        if clock_source == "gateway":
+            session.clock = RunningClock(await session.current_time())
+        yield session
+    finally:
+        session.close()
+        await asyncio.sleep(0)  # let the transport write its end before the loop may close
+
+
+async def _connect(address: GatewayAddress, limits: GatewayLimits, client_ids: Sequence[int]) -> GatewaySession:
+    for client_id in client_ids:
+        session = await _connect_as(address, limits, client_id)
+        if session is not None:
+            return session
+        log.info("client id %s is in use at %s:%s, trying the next", client_id, address.host, address.port)
+    raise ClientIdInUse(
+        f"every client id from {min(client_ids)} to {max(client_ids)} is in use at {address.host}:{address.port}; "
+        "end the other clients or widen the connection's client id range",
+        client_ids=tuple(client_ids),
+        host=address.host,
+        port=address.port,
+    )
+
+
+async def _connect_as(address: GatewayAddress, limits: GatewayLimits, client_id: int) -> GatewaySession | None:
+    """One attempt; None if the client id is in use."""
+    from opt_data.gateway.ib_client import RecordingIB
+
+    rate, limit = message_rate(limits.market_data_lines, limits.messages_per_s_max, limits.message_rate_share)
+    ib = RecordingIB(SmoothPacer(rate, limit))
+    id_taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def listen(req_id: int, code: int, text: str) -> None:
+        if code == CLIENT_ID_IN_USE and not id_taken.done():
+            id_taken.set_result(None)
+
+    ib.wrapper.listeners.append(listen)
+    ib.wrapper.clientId = client_id
+    handshake = asyncio.ensure_future(
+        ib.client.connectAsync(address.host, address.port, client_id, limits.connect_timeout_s)
+    )
+    try:
+        await asyncio.wait({handshake, id_taken}, return_when=asyncio.FIRST_COMPLETED)
+        if id_taken.done():
+            return None
+        _raise_handshake_error(handshake, address, limits)
+    finally:
+        ib.wrapper.listeners.remove(listen)
+        if not ib.client.isReady():
+            await _abandon(ib, [handshake])
+    return GatewaySession(ib, address, limits, client_id)
+
+
+def _raise_handshake_error(handshake: "asyncio.Future[Any]", address: GatewayAddress, limits: GatewayLimits) -> None:
+    where = f"{address.host}:{address.port}"
+    try:
+        handshake.result()
+    except TimeoutError as error:
+        raise GatewayUnavailable(
+            f"{where} accepts connections but the IB API behind it is dead (no handshake within "
+            f"{limits.connect_timeout_s:g} s): is the gateway logged in, and is its API port enabled?",
+            host=address.host,
+            port=address.port,
+        ) from error
+    except OSError as error:
+        raise GatewayUnavailable(
+            f"nothing listens at {where} ({error.strerror or error}): "
+            "is the gateway running, and is this its API port?",
+            host=address.host,
+            port=address.port,
+        ) from error
+
+
+async def _abandon(ib: "RecordingIB", tasks: Iterable["asyncio.Future[Any]"]) -> None:
+    for task in tasks:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task
+    ib.client.conn.disconnect()
