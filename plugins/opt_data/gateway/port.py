@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
 
+from opt_data.core.chain_filter import OptionParams
 from opt_data.core.contracts import OptionContract, Series, Underlying
 from opt_data.errors import OptDataError
+
+__all__ = ["ContractGateway", "OptionParams", "Qualified", "ReferencePrice", "ResolvedUnderlying"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +33,6 @@ class ReferencePrice:
 
     price: float
     source: str
-
-
-@dataclass(frozen=True, slots=True)
-class OptionParams:
-    """One row of IB's option parameters: one exchange and one trading class.
-
-    ``expirations`` and ``strikes`` (USD) are unions over the class: a given pair of the two need not exist.
-    ``multiplier`` is shares (or index units) per contract.
-    """
-
-    exchange: str
-    trading_class: str
-    multiplier: int
-    expirations: tuple[date, ...]
-    strikes: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
