@@ -25,6 +25,21 @@ import ib_insync.wrapper
 from opt_data.core.pacing import SmoothPacer
 from opt_data.gateway.recorder import TickRecorder
 
+READ_ONLY_MESSAGES = frozenset({
+    1,  # market data
+    2,  # cancel it
+    9,  # contract details
+    20,  # historical data
+    25,  # cancel it
+    49,  # current time
+    59,  # market data type
+    71,  # start the API
+    78,  # option parameters
+    87,  # head timestamp
+    90,  # cancel it
+})  # fmt: skip
+"""All this package may ever say. Orders, accounts and positions are not in it."""
+
 ErrorListener = Callable[[int, int, str], None]
 
 
@@ -40,6 +55,8 @@ class PacedClient(ib_insync.client.Client):
 
     def sendMsg(self, msg: str | None) -> None:
         if msg:
+            if int(msg.split("\0", 1)[0]) not in READ_ONLY_MESSAGES:
+                raise PermissionError(f"message {msg[:8]!r} is not one of those that only read market data")
             self._msgQ.append(msg)
         if self._timer is None:
             self._drain()

@@ -1,0 +1,75 @@
+"""Decisions of a capture, made before and after the gateway is asked; nothing here asks it."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, datetime, timedelta
+
+from opt_data.core.contracts import OptionContract
+from opt_data.core.quotes import MarketDataType
+from opt_data.core.slots import CaptureMode, Slot, SlotPhase, slot_phase
+
+_SILENT = frozenset({"timed_out", "no_quote", "unknown_contract", "no_permission"})
+"""Reasons for which another exchange may have the quote."""
+
+
+def requested_market_data_type(configured: int, *, allow_delayed: bool, is_close: bool) -> MarketDataType:
+    """Which market data type to ask for, once per connection and before any request.
+
+    Asking for delayed data still gives live data wherever the login is entitled to it, so a login with gaps needs one
+    pass, not a second one for what was refused. After the bell the closing quote is the frozen one.
+
+    Examples
+    --------
+    >>> requested_market_data_type(1, allow_delayed=True, is_close=False)
+    <MarketDataType.DELAYED: 3>
+    >>> requested_market_data_type(1, allow_delayed=False, is_close=True)
+    <MarketDataType.FROZEN: 2>
+    """
+    wanted = MarketDataType(configured)
+    delayed = allow_delayed or wanted.is_delayed
+    frozen = is_close or wanted.is_frozen
+    if delayed:
+        return MarketDataType.DELAYED_FROZEN if frozen else MarketDataType.DELAYED
+    return MarketDataType.FROZEN if frozen else MarketDataType.LIVE
+
+
+def capture_mode(slot: Slot, asof: datetime, served: MarketDataType | None, grace: timedelta) -> CaptureMode | None:
+    """Under which mode a quote sampled at ``asof`` may be stored for ``slot``; None if it may not.
+
+    The close's slot accepts the session's frozen values: after the bell they are the closing quote.
+    """
+    phase = slot_phase(slot, asof, grace)
+    if phase in (SlotPhase.BEFORE, SlotPhase.OVER):
+        return None
+    if slot.is_last and served is not None and served.is_frozen:
+        return CaptureMode.FROZEN
+    return CaptureMode.ON_TIME if phase is SlotPhase.ON_TIME else CaptureMode.LATE
+
+
+def nearest_first(contracts: Iterable[OptionContract], reference_price: float) -> list[OptionContract]:
+    """Order contracts so that what matters most is sampled closest to the slot's instant: near the money, then near
+    expiry. Ties are broken by conid, so the order is always the same."""
+
+    def distance(contract: OptionContract) -> tuple[float, date, int]:
+        moneyness = abs(contract.strike / reference_price - 1) if reference_price > 0 else 0.0
+        return round(moneyness, 2), contract.expiry, contract.conid
+
+    return sorted(contracts, key=distance)
+
+
+def contracts_left(contracts: Sequence[OptionContract], settled: Collection[int]) -> list[OptionContract]:
+    """The contracts still worth asking for: those without a row that could not be made better."""
+    return [contract for contract in contracts if contract.conid not in settled]
+
+
+def is_settled(
+    *, snapshot_error: bool, mode: str | None, flags: Collection[str], require_greeks: bool
+) -> bool:  # fmt: skip
+    """Whether a stored row cannot be improved by sampling again: on time (or frozen at the close), and complete."""
+    if snapshot_error or mode not in (CaptureMode.ON_TIME, CaptureMode.FROZEN):
+        return False
+    return not (require_greeks and "missing_greeks" in flags) and "delayed_fallback" not in flags
+
+
+def worth_another_exchange(error_type: str) -> bool:
+    """Whether a contract that gave nothing at one exchange should be tried at the next."""
+    return error_type in _SILENT
