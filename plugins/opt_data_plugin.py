@@ -1,0 +1,11 @@
+"""Tells Airflow which timetables this package adds. Registration only: no logic, nothing heavy."""
+
+from airflow.plugins_manager import AirflowPlugin
+
+from opt_data.timetables.sessions import SessionTimetable
+from opt_data.timetables.slots import SlotTimetable
+
+
+class OptDataPlugin(AirflowPlugin):
+    name = "opt_data"
+    timetables = (SlotTimetable, SessionTimetable)
