@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from opt_data.calendars.overrides import new_york_session
+from opt_data.calendars.hours import TradingHours
 from opt_data.core.sessions import SessionCalendar, TradingSession
 from opt_data.errors import CalendarUnavailable, NotASession
 
@@ -31,7 +31,7 @@ class FixedHoursFallback:
             _warn(str(day), error)
         if day.weekday() >= 5:
             raise NotASession(f"{day:%A} {day} is a weekend", day=day)
-        return new_york_session(day)
+        return TradingHours(day).session()
 
     def sessions(self, first: date, last: date) -> Sequence[TradingSession]:
         """The primary's sessions; if it cannot answer for the whole range, fixed hours for the days it lacks."""
@@ -48,7 +48,7 @@ class FixedHoursFallback:
                 continue
             except CalendarUnavailable:
                 if day.weekday() < 5:
-                    found.append(new_york_session(day))
+                    found.append(TradingHours(day).session())
         return tuple(found)
 
     def next_session(self, after: date) -> TradingSession:
@@ -57,7 +57,7 @@ class FixedHoursFallback:
             return self._primary.next_session(after)
         except CalendarUnavailable as error:
             _warn(f"a session after {after}", error)
-        return new_york_session(_weekday(after, ONE_DAY))
+        return TradingHours(_weekday(after, ONE_DAY)).session()
 
     def previous_session(self, before: date) -> TradingSession:
         """The primary's previous session, else the weekday before."""
@@ -65,7 +65,7 @@ class FixedHoursFallback:
             return self._primary.previous_session(before)
         except CalendarUnavailable as error:
             _warn(f"a session before {before}", error)
-        return new_york_session(_weekday(before, -ONE_DAY))
+        return TradingHours(_weekday(before, -ONE_DAY)).session()
 
 
 def _weekday(day: date, step: timedelta) -> date:

@@ -14,15 +14,14 @@ import csv
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from enum import StrEnum
 from pathlib import Path
 
-from opt_data.core.sessions import NEW_YORK, TradingSession
+from opt_data.calendars.hours import REGULAR_CLOSE_ET, REGULAR_OPEN_ET, TradingHours
+from opt_data.core.sessions import TradingSession
 from opt_data.errors import ConfigInvalid
 
-REGULAR_OPEN_ET = time(9, 30)
-REGULAR_CLOSE_ET = time(16, 0)
 COLUMNS = ("date", "kind", "close_et", "reason", "source", "known_at")
 
 
@@ -50,17 +49,7 @@ class Override:
         """The trading day this row describes, or None when it closes the exchange."""
         if self.kind is OverrideKind.CLOSED:
             return None
-        return new_york_session(self.day, self.close_et or REGULAR_CLOSE_ET)
-
-
-def new_york_session(day: date, close_et: time = REGULAR_CLOSE_ET) -> TradingSession:
-    """A session from 09:30 to ``close_et``, New York wall time of that day."""
-    return TradingSession(
-        day,
-        datetime.combine(day, REGULAR_OPEN_ET, NEW_YORK).astimezone(UTC),
-        datetime.combine(day, close_et, NEW_YORK).astimezone(UTC),
-        early_close=close_et < REGULAR_CLOSE_ET,
-    )
+        return TradingHours(self.day, close_et=self.close_et or REGULAR_CLOSE_ET).session()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """The sessions as the calendar library computes them: the only place that knows its name."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
-from opt_data.calendars.overrides import REGULAR_CLOSE_ET
-from opt_data.core.sessions import NEW_YORK, TradingSession
+from opt_data.calendars.hours import TradingHours
+from opt_data.core.sessions import NEW_YORK
 from opt_data.errors import CalendarUnavailable
 
 LIBRARY = "pandas-market-calendars"
@@ -18,8 +18,8 @@ FIRST_YEAR = 2000
 LAST_YEAR = 2030
 
 
-def rule_sessions(first_year: int, last_year: int) -> Sequence[TradingSession]:
-    """Compute the sessions of whole years, both included, in order, without overrides.
+def library_days(first_year: int, last_year: int) -> Sequence[TradingHours]:
+    """Compute the trading days of whole years, both included, in order, without overrides.
 
     Imports pandas: seconds and about 100 MB, the first time in a process.
 
@@ -39,12 +39,10 @@ def rule_sessions(first_year: int, last_year: int) -> Sequence[TradingSession]:
     except (ArithmeticError, LookupError, ValueError) as error:
         raise CalendarUnavailable(f"{LIBRARY} has no sessions for {first_year} to {last_year}: {error}") from error
     return tuple(
-        _session(row.market_open.to_pydatetime(), row.market_close.to_pydatetime()) for row in schedule.itertuples()
+        _hours(row.market_open.to_pydatetime(), row.market_close.to_pydatetime()) for row in schedule.itertuples()
     )
 
 
-def _session(opens: datetime, closes: datetime) -> TradingSession:
-    closes_et = closes.astimezone(NEW_YORK)
-    return TradingSession(
-        closes_et.date(), opens.astimezone(UTC), closes.astimezone(UTC), early_close=closes_et.time() < REGULAR_CLOSE_ET
-    )
+def _hours(opens: datetime, closes: datetime) -> TradingHours:
+    opens_et, closes_et = opens.astimezone(NEW_YORK), closes.astimezone(NEW_YORK)
+    return TradingHours(opens_et.date(), opens_et.time(), closes_et.time())

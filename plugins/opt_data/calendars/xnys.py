@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from opt_data.calendars.hours import TradingHours
 from opt_data.calendars.overrides import Override, OverridesFile
-from opt_data.calendars.rules import FIRST_YEAR, LAST_YEAR, rule_sessions
+from opt_data.calendars.rules import FIRST_YEAR, LAST_YEAR, LIBRARY
+from opt_data.calendars.rules_cache import cached_days
 from opt_data.core.sessions import TradingSession
 from opt_data.errors import CalendarUnavailable, NotASession
 
@@ -36,8 +38,8 @@ class XnysCalendar:
         The overrides file; None for the bare rules.
     first_year, last_year
         The years the calendar answers for, both included. Outside them ``CalendarUnavailable`` is raised.
-    load_sessions
-        Gives the sessions of those years without overrides, in order.
+    load_days
+        Gives the trading days of those years without overrides, in order.
     """
 
     def __init__(
@@ -46,12 +48,12 @@ class XnysCalendar:
         *,
         first_year: int = FIRST_YEAR,
         last_year: int = LAST_YEAR,
-        load_sessions: Callable[[int, int], Sequence[TradingSession]] = rule_sessions,
+        load_days: Callable[[int, int], Sequence[TradingHours]] = cached_days,
     ) -> None:
         self._overrides = overrides
         self.first_day = date(first_year, 1, 1)
         self.last_day = date(last_year, 12, 31)
-        self._load_sessions = load_sessions
+        self._load_days = load_days
         self._rules: Sequence[TradingSession] | None = None
         self._table: _Table | None = None
 
@@ -102,7 +104,7 @@ class XnysCalendar:
     def _unavailable(self, what: str) -> CalendarUnavailable:
         return CalendarUnavailable(
             f"the XNYS calendar covers {self.first_day} to {self.last_day} and has no answer for {what}; "
-            "later years need a newer pandas-market-calendars and LAST_YEAR raised with it"
+            f"to cover more years, upgrade {LIBRARY} and move FIRST_YEAR or LAST_YEAR in opt_data.calendars.rules"
         )
 
     def _current_table(self) -> _Table:
@@ -117,7 +119,7 @@ class XnysCalendar:
         # Signature first, content second: an edit in between is seen at the next question.
         overrides = self._overrides.read() if self._overrides else {}
         if self._rules is None:
-            self._rules = self._load_sessions(self.first_day.year, self.last_day.year)
+            self._rules = [day.session() for day in self._load_days(self.first_day.year, self.last_day.year)]
         sessions = {session.day: session for session in self._rules}
         for day, override in overrides.items():
             if (session := override.session()) is None:
