@@ -1,0 +1,137 @@
+"""From samples to the rows of ``raw`` and ``clean``: pure, one row per contract, whatever became of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from opt_data.core.capture_plan import capture_mode
+from opt_data.core.contracts import ContractSet, OptionContract
+from opt_data.core.outcomes import ErrorType
+from opt_data.core.quality import RowContext, row_flags
+from opt_data.core.quotes import MarketDataType, Quote
+from opt_data.core.sessions import NEW_YORK
+from opt_data.core.slots import CaptureMode, Slot
+from opt_data.gateway.market_data import Sample
+
+DELAYED_QUOTE_AGE_S = 900.0
+"""How old a delayed US option quote is by IB's description: 15 minutes at least."""
+
+_QUOTE_COLUMNS = (
+    "bid", "ask", "last", "bid_size", "ask_size", "last_size", "vwap", "prev_close", "day_open", "day_high", "day_low",
+    "mark_price", "last_trade_time", "halted", "hist_volatility", "iv", "delta", "gamma", "theta", "vega", "opt_price",
+    "pv_dividend", "und_price_model", "bid_iv", "ask_iv",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureContext:
+    """What all rows of one attempt share.
+
+    ``exchange`` is the route of the day's set, and the partition; ``run_type`` is ``intraday`` or ``close``.
+    """
+
+    slot: Slot
+    contract_set: ContractSet
+    exchange: str
+    grace: timedelta
+    requested_type: MarketDataType
+    run_type: str = "intraday"
+
+
+def quote_rows(samples: Sequence[Sample], context: CaptureContext) -> list[dict[str, object]]:
+    """One row per sample, in column names; a sample that is no quote of this slot keeps its reason and no prices."""
+    return [_row(sample, context) for sample in samples]
+
+
+def _row(sample: Sample, context: CaptureContext) -> dict[str, object]:
+    error_type, message = sample.error_type, sample.message
+    mode: CaptureMode | None = None
+    if not error_type:
+        mode = capture_mode(context.slot, sample.asof, sample.quote.served_type, context.grace)
+        if mode is None:
+            error_type, message = ErrorType.OUT_OF_TIME, "the slot ended before the quote was complete"
+    is_error = bool(error_type)
+    row_context = RowContext(
+        contract=sample.contract,
+        capture_mode=mode,
+        und_price=_underlying_price(sample.underlying),
+        used_fallback_exchange=sample.exchange != context.exchange,
+        discovery_stale=context.contract_set.stale,
+        snapshot_error=is_error,
+    )
+    return {
+        **_identity(sample.contract, context),
+        **({} if is_error else _quote(sample.quote)),
+        **_underlying(sample.underlying),
+        "reference_price": context.contract_set.reference_price,
+        "quote_exchange": sample.exchange,
+        "sample_time": context.slot.instant_utc,
+        "sample_time_et": context.slot.instant_utc.astimezone(NEW_YORK).isoformat(),
+        "slot_30m": context.slot.index,
+        "first_seen_slot": sample.contract.first_seen_slot,
+        "asof_ts": sample.asof,
+        "lag_s": max(0.0, (sample.asof - context.slot.instant_utc).total_seconds()),
+        "capture_mode": mode,
+        "market_data_type": _served(sample.quote),
+        "market_data_type_requested": int(context.requested_type),
+        "delayed_quote_age_s": _delayed_age(sample.quote) if not is_error else None,
+        "snapshot_error": is_error,
+        "error_type": error_type or None,
+        "error_message": message or None,
+        "ib_error_code": sample.ib_error_code,
+        "data_quality_flag": row_flags(sample.quote, row_context),
+        "source": "IBKR",
+        "ingest_run_type": context.run_type,
+    }
+
+
+def _identity(contract: OptionContract, context: CaptureContext) -> dict[str, object]:
+    return {
+        "trade_date": context.slot.session.day,
+        "underlying": contract.underlying,
+        "und_conid": contract.und_conid,
+        "conid": contract.conid,
+        "symbol": contract.symbol,
+        "expiry": contract.expiry,
+        "right": contract.right,
+        "strike": contract.strike,
+        "multiplier": contract.multiplier,
+        "exchange": context.exchange,
+        "trading_class": contract.trading_class,
+        "currency": contract.currency,
+    }
+
+
+def _quote(quote: Quote) -> dict[str, object]:
+    values: dict[str, object] = {name: getattr(quote, name) for name in _QUOTE_COLUMNS}
+    values["mid"] = quote.mid()
+    values["volume"] = None if quote.volume is None else int(quote.volume)
+    values["greeks_source"] = "ib_model" if quote.has_model else None
+    return values
+
+
+def _underlying(quote: Quote | None) -> dict[str, object]:
+    if quote is None:
+        return {}
+    return {
+        "und_bid": quote.bid,
+        "und_ask": quote.ask,
+        "und_last": quote.last,
+        "und_asof_ts": quote.last_tick_at,
+    }
+
+
+def _underlying_price(quote: Quote | None) -> float | None:
+    if quote is None:
+        return None
+    mid = quote.mid()
+    return mid if mid is not None else quote.last
+
+
+def _served(quote: Quote) -> int | None:
+    return None if quote.market_data_type is None else int(quote.market_data_type)
+
+
+def _delayed_age(quote: Quote) -> float | None:
+    served = quote.served_type
+    return DELAYED_QUOTE_AGE_S if served is not None and served.is_delayed else None
