@@ -1,0 +1,59 @@
+"""
+### Freeze the day's contracts
+
+**When** five minutes before the open of every session.
+
+**What** for every symbol of the intraday and the close universe: resolve the underlying, read its previous close,
+choose expiries and strikes around it, and ask IB for the contracts it does not know yet. The result is frozen for the
+day in `state/contracts_cache/SYM_YYYY-MM-DD.json`: every slot of the day is counted against this set.
+
+**When something is red** clear the red instance of `discover`. If the gateway fails and an earlier day's set is at
+hand, that set is used and marked `discovery_stale`; clearing the instance later does not replace it within the day.
+
+**Backfill** of a past date rebuilds the set from that date's stored rows, never from today's chain.
+"""
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import DAG, Param
+from opt_data.operators.discovery import DiscoverContractsOperator, PlanDiscoveryOperator
+
+from opt_data.assets import CONTRACTS_CACHE
+from opt_data.config.load import load_settings
+from opt_data.operators.retries import IB_RETRIES
+from opt_data.timetables.sessions import SessionTimetable
+
+settings = load_settings()
+
+with DAG(
+    dag_id="opt_data_discovery",
+    schedule=SessionTimetable(anchor="open", offset_min=-settings.discovery.before_open_min),
+    start_date=pendulum.datetime(2024, 1, 2, tz="America/New_York"),
+    catchup=False,
+    max_active_runs=1,
+    doc_md=__doc__,
+    tags=["opt_data", "stage:discovery"],
+    default_args={
+        "owner": "opt_data",
+        "retries": settings.discovery.retries,
+        "retry_policy": IB_RETRIES,
+        "retry_delay": timedelta(seconds=settings.discovery.retry_delay_s),
+        "retry_exponential_backoff": 2,
+        "execution_timeout": timedelta(minutes=settings.discovery.task_timeout_min),
+    },
+    params={
+        "symbols": Param(
+            None, type=["null", "array"], items={"type": "string"}, title="Symbols",
+            description="Only these symbols of the universe files, one a line. Empty: all.",
+        ),
+    },
+    render_template_as_native_obj=True,
+):  # fmt: skip
+    plan = PlanDiscoveryOperator(task_id="plan", symbols="{{ params.symbols }}")
+    DiscoverContractsOperator.partial(
+        task_id="discover",
+        pool=settings.capture.pool,
+        map_index_template="{{ task.symbol }}",
+        outlets=[CONTRACTS_CACHE],
+    ).expand(symbol=plan.output)

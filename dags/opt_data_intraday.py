@@ -1,0 +1,89 @@
+"""
+### Capture the option chains of every slot
+
+**When** every 30 minutes of the New York session, open and close included: 14 slots on a normal day, 8 when the
+market closes at 13:00, none on a holiday.
+
+**What** `plan` lists the symbols of the intraday universe; `capture` runs once per symbol in the pool `ib_gateway`
+and writes the attempt to `raw`, the best answer per contract to `clean`, and its line of the slot ledger;
+`slot_report` reconciles the slot whatever happened before it, and fails if a symbol has nothing.
+
+**When something is red** clear the red instance of `capture` together with its downstream. As long as the slot is not
+over it captures what is still missing; rows already on time are not asked for again. A slot that is over is never
+captured live: the task fails and says so, and the contracts stay counted as missing.
+
+**By hand** trigger with a logical date to choose the slot (a run belongs to the newest slot that has begun), and with
+params to narrow or change what is asked.
+"""
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import DAG, Param
+from opt_data.operators.capture import CaptureSlotOperator, PlanSlotOperator, SlotReportOperator
+
+from opt_data.assets import CLEAN_INTRADAY, SLOT_LEDGER
+from opt_data.config.load import load_settings
+from opt_data.operators.retries import IB_RETRIES
+from opt_data.timetables.slots import SlotTimetable
+
+capture_settings = load_settings().capture
+
+with DAG(
+    dag_id="opt_data_intraday",
+    schedule=SlotTimetable(),
+    start_date=pendulum.datetime(2024, 1, 2, tz="America/New_York"),
+    catchup=False,
+    max_active_runs=2,
+    doc_md=__doc__,
+    tags=["opt_data", "stage:capture"],
+    default_args={
+        "owner": "opt_data",
+        "retries": capture_settings.retries,
+        "retry_policy": IB_RETRIES,
+        "retry_delay": timedelta(seconds=capture_settings.retry_delay_s),
+        "retry_exponential_backoff": 2,
+        "max_retry_delay": timedelta(seconds=capture_settings.retry_delay_max_s),
+        "execution_timeout": timedelta(minutes=capture_settings.task_timeout_min),
+    },
+    params={
+        "symbols": Param(
+            None, type=["null", "array"], items={"type": "string"}, title="Symbols",
+            description="Only these symbols of the intraday universe, one a line. Empty: all.",
+        ),
+        "exchange": Param(
+            None, type=["null", "string"], pattern="^[A-Z][A-Z0-9]*$", title="Exchange",
+            description="Ask this exchange first instead of the configured one (SMART).",
+        ),
+        "strikes": Param(
+            None, type=["null", "integer"], minimum=1, title="Strikes per side",
+            description="Only so many strikes on each side of the money. Empty: the day's whole contract set.",
+        ),
+        "ticks": Param(
+            None, type=["null", "string"], pattern=r"^\d+(,\d+)*$", title="Generic ticks",
+            description="IB's generic tick numbers, separated by commas. Empty: as configured.",
+        ),
+        "timeout": Param(
+            None, type=["null", "number"], exclusiveMinimum=0, maximum=600, title="Timeout per contract (s)",
+            description="How long to wait for one contract. Empty: as configured.",
+        ),
+    },
+    render_template_as_native_obj=True,
+):  # fmt: skip
+    plan = PlanSlotOperator(task_id="plan", symbols="{{ params.symbols }}")
+    capture = CaptureSlotOperator.partial(
+        task_id="capture",
+        pool=capture_settings.pool,
+        map_index_template="{{ task.symbol }}",
+        exchange="{{ params.exchange }}",
+        strikes="{{ params.strikes }}",
+        generic_ticks="{{ params.ticks }}",
+        ready_timeout_s="{{ params.timeout }}",
+    ).expand_kwargs(plan.output)
+    report = SlotReportOperator(
+        task_id="slot_report",
+        symbols="{{ params.symbols }}",
+        trigger_rule="all_done",
+        outlets=[CLEAN_INTRADAY, SLOT_LEDGER],
+    )
+    capture >> report

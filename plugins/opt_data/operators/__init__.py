@@ -1,0 +1,1 @@
+"""Airflow operators: each reads its context, calls one pipeline, and returns a summary."""
