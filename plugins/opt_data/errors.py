@@ -144,3 +144,11 @@ class FileUnreadable(PermanentError):
     def __init__(self, message: str, *, path: str = "") -> None:
         super().__init__(message)
         self.path = path
+
+
+class LedgerUnbalanced(PermanentError):
+    """The counts of a slot do not add up to the contracts expected: they would be a lie, so they are not stored."""
+
+    def __init__(self, message: str, *, symbol: str = "") -> None:
+        super().__init__(message)
+        self.symbol = symbol

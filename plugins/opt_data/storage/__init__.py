@@ -1,0 +1,1 @@
+"""The only package that writes files: keys, atomic commits, chains, the slot ledger."""

@@ -1,0 +1,98 @@
+"""Reading chains back; never writes."""
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from opt_data.core.contracts import OptionContract
+from opt_data.storage.layout import ChainView, slot_of_key, symbol_prefix
+from opt_data.storage.parquet import decode
+from opt_data.storage.port import ObjectStore
+from opt_data.tables.arrow import empty_table
+from opt_data.tables.datasets import CLEAN_CHAIN_INTRADAY, RAW_CHAIN_INTRADAY
+from opt_data.transforms.clean import best_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ChainReader:
+    """Reads what ``ChainStore`` wrote.
+
+    Parameters
+    ----------
+    port
+        Where objects are kept.
+    """
+
+    def __init__(self, port: ObjectStore) -> None:
+        self._port = port
+
+    def read_chain(
+        self,
+        day: date,
+        symbol: str,
+        slot: int | None = None,
+        *,
+        view: ChainView = ChainView.INTRADAY,
+        as_of: datetime | None = None,
+    ) -> "pa.Table":
+        """The clean rows of one symbol on one day, all slots or one.
+
+        Rows with ``snapshot_error`` are among them: leave them out before using prices.
+
+        Parameters
+        ----------
+        day
+            The session.
+        symbol
+            IB's symbol of the underlying.
+        slot
+            Index of one slot; None for all.
+        view
+            Which table of chains.
+        as_of
+            Only what was known at this instant, derived from the attempts committed until then: what a reader would
+            have got at that moment.
+
+        Returns
+        -------
+        pyarrow.Table
+            Of the clean data set, unique on its key, sorted by (underlying, trade_date, sample_time, conid). Empty if
+            nothing is stored.
+
+        Raises
+        ------
+        FileUnreadable
+            A file is damaged: the next commit to its slot, or ``ChainStore.refresh``, sets it aside and derives it
+            again.
+        ValueError
+            ``as_of`` is naive, or the symbol is not one.
+        """
+        import pyarrow.compute as pc
+
+        layer, dataset = "clean", CLEAN_CHAIN_INTRADAY
+        if as_of is not None:
+            if as_of.tzinfo is None:
+                raise ValueError(f"as_of {as_of!r} has no time zone")
+            layer, dataset = "raw", RAW_CHAIN_INTRADAY
+        tables = []
+        for key in self._port.list(symbol_prefix(layer, day, symbol, view)):
+            file_slot = slot_of_key(key)
+            if not key.endswith(".parquet") or (slot is not None and file_slot not in (slot, None)):
+                continue
+            stored = self._port.read(key)
+            if stored is not None:
+                tables.append(decode(stored.data, dataset, origin=key))
+        if as_of is not None:
+            tables = [table.filter(pc.field("known_at") <= as_of) for table in tables]
+        if slot is not None:
+            tables = [table.filter(pc.field("slot_30m") == slot) for table in tables]
+        return best_rows(tables) if tables else empty_table(CLEAN_CHAIN_INTRADAY)
+
+    def stored_contracts(self, day: date, symbol: str) -> tuple[OptionContract, ...]:
+        """The contracts of which rows are stored, by conid: from these a lost contract set of a past day is rebuilt."""
+        names = ["conid", "symbol", "underlying", "und_conid", "expiry", "right", "strike", "multiplier", "exchange",
+                 "trading_class", "currency", "first_seen_slot"]  # fmt: skip
+        rows = self.read_chain(day, symbol).select(names).to_pylist()
+        contracts = {row["conid"]: OptionContract(**row) for row in rows}
+        return tuple(contracts[conid] for conid in sorted(contracts))

@@ -1,0 +1,226 @@
+"""The object store on a file system: stage, fsync, lock, compare, rename, fsync.
+
+A process killed at any byte leaves the old object or the new one, and at worst a staged file under ``_staging``, which
+readers never look at and the next writer sweeps. Locks are advisory ``flock`` locks: writers of one root must run on
+one host, or on a file system whose ``flock`` works across hosts.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from opt_data.errors import CommitConflict, StorageUnavailable
+from opt_data.storage.port import MUST_NOT_EXIST, StoredObject
+
+STAGING = "_staging"
+LOCKS = "_locks"
+
+_LOCK_FILES = 256
+"""Keys share lock files by hash, so that locks never need cleaning up; a lock is held for milliseconds."""
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full: free space or move the data root",
+    errno.EDQUOT: "the disk quota is used up: free space or raise the quota",
+    errno.EFBIG: "the file would be larger than this process may write: raise its file size limit (ulimit -f)",
+    errno.EACCES: "this user may not write there: fix owner or mode",
+    errno.EPERM: "this user may not write there: fix owner or mode",
+    errno.EROFS: "the file system is mounted read-only: remount it writable (check the kernel log for disk errors)",
+    errno.ENOTDIR: "a file stands where a directory is needed: move it away",
+    errno.EEXIST: "a file stands where a directory is needed: move it away",
+    errno.EISDIR: "a directory stands where a file is needed: move it away",
+    errno.EXDEV: "the data root must be one file system: do not mount or link another one inside it",
+    errno.ENOLCK: "the file system has no flock locks: use a local one, or mount it with locks",
+    errno.EOPNOTSUPP: "the file system has no flock locks: use a local one, or mount it with locks",
+    errno.EIO: "the disk reports an error: check the hardware",
+}
+
+
+class LocalObjectStore:
+    """An ``ObjectStore`` below one directory.
+
+    The version of an object is the SHA-256 of its bytes: equal bytes are the same version.
+
+    Parameters
+    ----------
+    root
+        The directory; created on the first write. It must be one file system.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._swept = False
+
+    def path_of(self, key: str) -> Path:
+        """The file that holds an object; for messages and for engines that read files themselves."""
+        _check_key(key)
+        return self.root / key
+
+    def read(self, key: str) -> StoredObject | None:
+        path = self.path_of(key)
+        with _explained(path):
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                return None
+        return StoredObject(data, _version(data))
+
+    def put(self, key: str, data: bytes, *, expected: str) -> str:
+        path = self.path_of(key)
+        with _explained(path):
+            if not self._swept:
+                self.sweep_staging()
+                self._swept = True
+            with self._staged(data) as staged:
+                self._make_directory(path.parent)
+                with self._locked(key):
+                    self._compare(path, key, expected)
+                    staged.rename(path)
+                    _sync_directory(path.parent)
+        return _version(data)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        with _explained(self.root / prefix):
+            yield from sorted(self._walk("", prefix))
+
+    def delete(self, key: str, *, expected: str | None = None) -> None:
+        path = self.path_of(key)
+        with _explained(path):
+            if not path.parent.is_dir():
+                return
+            with self._locked(key):
+                if expected is not None and path.exists():
+                    self._compare(path, key, expected)
+                path.unlink(missing_ok=True)
+                _sync_directory(path.parent)
+
+    def sweep_staging(self) -> int:
+        """Remove what killed writers left staged; returns how many files. Files of living writers are locked."""
+        swept = 0
+        with suppress(FileNotFoundError):
+            for entry in os.scandir(self.root / STAGING):
+                with suppress(FileNotFoundError, BlockingIOError):
+                    descriptor = os.open(entry.path, os.O_RDWR)
+                    try:
+                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        Path(entry.path).unlink()
+                        swept += 1
+                    finally:
+                        os.close(descriptor)
+        return swept
+
+    @contextmanager
+    def _staged(self, data: bytes) -> Iterator[Path]:
+        """A complete, synced file on the same file system, locked so that no sweeper takes it, gone afterwards."""
+        directory = self.root / STAGING
+        self._make_directory(directory)
+        descriptor, staged = _create_locked(directory)
+        try:
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+            yield staged
+        finally:
+            staged.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        stripe = int.from_bytes(hashlib.sha256(key.encode()).digest()[:2], "big") % _LOCK_FILES
+        directory = self.root / LOCKS
+        self._make_directory(directory)
+        descriptor = os.open(directory / f"{stripe:02x}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _compare(self, path: Path, key: str, expected: str) -> None:
+        try:
+            current = _version(path.read_bytes())
+        except FileNotFoundError:
+            current = MUST_NOT_EXIST
+        if current != expected:
+            found = "is gone" if current == MUST_NOT_EXIST else "exists" if expected == MUST_NOT_EXIST else "changed"
+            raise CommitConflict(f"{key} {found}: another writer was faster")
+
+    def _make_directory(self, directory: Path) -> None:
+        """Create a directory and its parents so that a power cut cannot lose them."""
+        if directory.is_dir():
+            return
+        if directory != self.root:
+            self._make_directory(directory.parent)
+            directory.mkdir(exist_ok=True)
+        else:
+            directory.mkdir(parents=True, exist_ok=True)
+        _sync_directory(directory.parent)
+
+    def _walk(self, folder: str, prefix: str) -> Iterator[str]:
+        """Keys below one folder key (empty or ending in ``/``), entering only folders that can hold the prefix."""
+        try:
+            entries = list(os.scandir(self.root / folder))
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            key = folder + entry.name
+            if key in (STAGING, LOCKS):
+                continue
+            if entry.is_dir():
+                if (key + "/").startswith(prefix) or prefix.startswith(key + "/"):
+                    yield from self._walk(key + "/", prefix)
+            elif key.startswith(prefix):
+                yield key
+
+
+def _check_key(key: str) -> None:
+    parts = key.split("/")
+    if not key or "\0" in key or any(part in ("", ".", "..") for part in parts) or parts[0] in (STAGING, LOCKS):
+        raise ValueError(f"{key!r} is not a key")
+
+
+def _version(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _create_locked(directory: Path) -> tuple[int, Path]:
+    """A new file, locked. A sweeper may take it between creation and lock: then try again."""
+    while True:
+        path = directory / f"{uuid.uuid4().hex}.stage"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor, path
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """A write may take only a part, e.g. up to the limit or the last free block: the next one says why."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the operating system's errors into ours, with the path and what to do."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "see the error")
+        where = str(error.filename or path)
+        raise StorageUnavailable(f"{where}: {error.strerror or error}; {remedy}", path=where) from error

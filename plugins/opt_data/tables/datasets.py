@@ -1,0 +1,80 @@
+"""The data sets: which columns, what is unique, how files are partitioned and sorted."""
+
+from dataclasses import dataclass
+
+from opt_data.tables.chain_columns import CHAIN_COLUMNS
+from opt_data.tables.column import Column
+from opt_data.tables.ledger_columns import LEDGER_COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One kind of stored table.
+
+    ``path`` is where its files lie below the data root; ``partitions`` are the ``name=value`` folders in it.
+    ``sort_order`` holds within a file.
+    """
+
+    name: str
+    sentence: str
+    path: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    partitions: tuple[str, ...]
+    sort_order: tuple[str, ...]
+    schema_version: int
+
+    def column(self, name: str) -> Column:
+        """One column by name; KeyError if the data set has none of that name."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+
+CHAIN_SCHEMA_VERSION = 1
+LEDGER_SCHEMA_VERSION = 1
+
+_CHAIN_PARTITIONS = ("view", "date", "underlying", "exchange")
+
+RAW_CHAIN_INTRADAY = Dataset(
+    name="raw chain intraday",
+    sentence="Every capture attempt as it came, one file each; never edited. For audits and for rebuilding.",
+    path="raw/ib/chain/view=intraday/date=YYYY-MM-DD/underlying=SYM/exchange=SMART/slot_NN_aNN_INGEST.parquet",
+    columns=CHAIN_COLUMNS,
+    primary_key=("trade_date", "sample_time", "conid", "ingest_id"),
+    partitions=_CHAIN_PARTITIONS,
+    sort_order=("underlying", "trade_date", "sample_time", "conid"),
+    schema_version=CHAIN_SCHEMA_VERSION,
+)
+
+CLEAN_CHAIN_INTRADAY = Dataset(
+    name="clean chain intraday",
+    sentence=(
+        "The best answer per contract and slot out of all attempts, one file per slot. This is the one to read. "
+        "Rows with `snapshot_error` have no quote and say why."
+    ),
+    path="clean/ib/chain/view=intraday/date=YYYY-MM-DD/underlying=SYM/exchange=SMART/slot_NN.parquet",
+    columns=CHAIN_COLUMNS,
+    primary_key=("trade_date", "sample_time", "conid"),
+    partitions=_CHAIN_PARTITIONS,
+    sort_order=("underlying", "trade_date", "sample_time", "conid"),
+    schema_version=CHAIN_SCHEMA_VERSION,
+)
+
+SLOT_LEDGER = Dataset(
+    name="slot ledger",
+    sentence=(
+        "What became of every expected contract, per slot and symbol, one file per slot. A symbol with nothing at all "
+        "has a row too. expected = on_time + late + rebuilt + missing + error, always."
+    ),
+    path="ledger/date=YYYY-MM-DD/slot_NN.parquet",
+    columns=LEDGER_COLUMNS,
+    primary_key=("trade_date", "sample_time", "underlying"),
+    partitions=("date",),
+    sort_order=("underlying",),
+    schema_version=LEDGER_SCHEMA_VERSION,
+)
+
+DATASETS = (CLEAN_CHAIN_INTRADAY, RAW_CHAIN_INTRADAY, SLOT_LEDGER)
+"""In the order in which a reader wants to know them."""

@@ -1,0 +1,1 @@
+"""Pure functions from tables to tables: no I/O, no clock."""
