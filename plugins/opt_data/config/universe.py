@@ -24,8 +24,8 @@ INDEX_EXCHANGES: Mapping[str, str] = {
     "RUT": "RUSSELL",
 }
 
-_SYMBOL = re.compile(r"[A-Z0-9]{1,6}( [A-Z]{1,2})?")
-_CLASS_SHARE = re.compile(r"([A-Z0-9]{1,6})[.-]([A-Z]{1,2})")
+_SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}( [A-Z]{1,2})?")
+_CLASS_SHARE = re.compile(r"([A-Z][A-Z0-9]{0,9})[.-]([A-Z]{1,2})")
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9.]{0,15}")
 _CONID_MAX = 2**31 - 1
 

@@ -21,10 +21,10 @@ def verification_reason(
 ) -> VerifyReason | None:
     """Why a full verification is needed today, or None when known contracts may keep their conids.
 
-    A changed fingerprint (or conid) of the underlying is the sign of a corporate action: nothing known before it is
-    trusted.
+    A changed fingerprint of the underlying is the sign of a corporate action: nothing known before it is trusted.
+    A previous set without a fingerprint (rebuilt from stored rows) was never verified.
     """
-    if previous is None:
+    if previous is None or not previous.und_fingerprint:
         return VerifyReason.FIRST
     if previous.und_fingerprint != fingerprint:
         return VerifyReason.UNDERLYING_CHANGED

@@ -1,0 +1,1 @@
+"""One module, one verb, one stage of the work; no Airflow here."""

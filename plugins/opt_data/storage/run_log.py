@@ -1,0 +1,71 @@
+"""Run logs: what each stage did, one JSON object a line, one file a task and day."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from enum import Enum
+from pathlib import Path
+
+from opt_data.core.clock import Clock
+from opt_data.errors import StorageUnavailable
+
+_TASK = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class RunLog:
+    """Appends to ``<directory>/<task>/<YYYY-MM-DD>.jsonl``.
+
+    Parameters
+    ----------
+    directory
+        ``state/run_logs``.
+    clock
+        Gives each line its ``logged_at`` (UTC).
+    """
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self._directory = directory
+        self._clock = clock
+
+    def path(self, task: str, day: date) -> Path:
+        """The file of one task (lower case, e.g. ``discovery``) and New York trading day."""
+        if not _TASK.fullmatch(task):
+            raise ValueError(f"{task!r} cannot name a run log")
+        return self._directory / task / f"{day.isoformat()}.jsonl"
+
+    def append(self, task: str, day: date, record: Mapping[str, object]) -> Path:
+        """Append one line. Lines of processes that write at once do not mix: each is a single append.
+
+        Dates, instants and enumerations are written as text.
+
+        Raises
+        ------
+        StorageUnavailable
+            Full disk, missing rights.
+        """
+        path = self.path(task, day)
+        line = json.dumps(
+            {"logged_at": self._clock.now(), **record}, default=_encode, ensure_ascii=False, allow_nan=False
+        )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(file, (line + "\n").encode())
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise StorageUnavailable(f"{path} cannot be written: {error}", path=str(path)) from error
+        return path
+
+
+def _encode(value: object) -> object:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form in a run log")
