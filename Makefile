@@ -1,0 +1,65 @@
+# Needs Python 3.11, 3.12 or 3.13 and make, nothing else. `make` alone prints the targets.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The checkout's own packages, also where an environment is shared by several checkouts.
+export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check test-clients docs bench fmt lock clean install install-dev
+MAKEFLAGS += --no-print-directory
+
+##@ See it work
+
+run: install ## Start a simulated gateway and Airflow, capture one slot, stay up until Ctrl-C (ONCE=1: end by itself)
+	@$(BIN)/python -m tools.demo $(if $(filter-out 0,$(ONCE)),--once)
+
+##@ Change it
+
+test: install-dev ## Everything that must be green: the checks and all tests
+	@$(MAKE) check
+	@$(BIN)/pytest $(ARGS)
+
+check: install-dev ## ruff, mypy, import contracts, generated documents current
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@for tool in tools/generate_*.py; do $(BIN)/python $$tool --check || exit 1; done
+
+test-clients: install-dev ## The simulated gateway against ib_async and ibapi too, each in an environment of its own
+	@$(BIN)/python tools/test_clients/run.py $(ARGS)
+
+docs: install-dev ## Write the generated documents anew
+	@for tool in tools/generate_*.py; do $(BIN)/python $$tool || exit 1; done
+
+bench: install-dev ## Run every benchmark; each prints one ratio measured in one run
+	@for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+fmt: install-dev ## Format the code and fix what can be fixed
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+##@ House keeping
+
+install: ## Make the environment and install requirements.txt (done by run)
+	@tools/install.sh run $(VENV)
+
+install-dev: ## Make the environment and install requirements-dev.txt (done by test and check)
+	@tools/install.sh dev $(VENV)
+
+lock: install ## Resolve the dependencies of pyproject.toml anew into requirements.txt and requirements-dev.txt
+	@$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml -o requirements.txt
+	@$(BIN)/uv pip compile $(LOCK_FLAGS) --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+LOCK_FLAGS := --quiet --universal --python-version 3.11 --no-annotate --no-header $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove the environment, the demo with its data, and caches
+	@$(if $(wildcard .run),$(BIN)/python -m tools.demo --stop)
+	@rm -rf .run $(VENV) .venvs build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} + -o -name '*.egg-info' -type d -prune -exec rm -rf {} +
+
+help: ## Print this
+	@awk 'BEGIN {FS = ":.*## "; print "make TARGET"} \
+	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z][a-z-]*:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,80 @@
+"""Show the main job working: ``python -m tools.demo [--once | --stop]``, normally through ``make run``."""
+
+import argparse
+import contextlib
+import signal
+import sys
+import time
+from types import FrameType
+
+from opt_data.errors import OptDataError
+from tools.demo import single, story
+from tools.demo.errors import DemoFailed
+from tools.demo.places import Places
+from tools.demo.processes import Children
+from tools.demo.progress import Progress
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Asked(BaseException):
+    """A signal asked the demo to end; not an Exception, so that nothing on the way swallows it."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo; returns the exit code.
+
+    0: the slot was captured and every contract is accounted for (and, unless ``--once``, somebody then ended the
+    demo). 1: it was not, or a second demo runs; the last line says why. 130: ended by a signal before it was done.
+    """
+    parser = argparse.ArgumentParser(prog="make run", description="Capture one slot of a simulated market with Airflow")
+    parser.add_argument("--once", action="store_true", help="end after the slot instead of staying up")
+    parser.add_argument("--stop", action="store_true", help="end what a killed demo left behind, and nothing else")
+    options = parser.parse_args(arguments)
+    places, progress = Places(), Progress()
+    try:
+        for number in SIGNALS:
+            signal.signal(number, _end_on)
+        with single.only_demo(places, progress):
+            return 0 if options.stop else _demo(places, progress, stay=not options.once)
+    except (DemoFailed, OptDataError) as failure:
+        progress.plain(f"\n{failure}")
+        return 1
+    except Asked:
+        progress.plain("\nEnded before the slot was captured. `make run` goes on from here.")
+        return 130
+
+
+def _demo(places: Places, progress: Progress, *, stay: bool) -> int:
+    places.make()
+    children = Children(places.airflow_home, places.logs, places.sessions)
+    try:
+        captured = story.capture_one_slot(places, children, progress)
+        if not stay:
+            return captured
+        progress.plain("\nPress Ctrl-C to end it all; the data stays, the next `make run` captures the next slot.")
+        with contextlib.suppress(Asked):
+            while True:
+                children.require_alive()
+                time.sleep(0.5)
+        return captured
+    finally:
+        _ignore_signals()
+        progress.plain("")
+        progress.say("Ending Airflow and the simulated gateway")
+        children.stop_all()
+        progress.say("No process is left behind")
+
+
+def _end_on(number: int, frame: FrameType | None) -> None:
+    raise Asked
+
+
+def _ignore_signals() -> None:
+    """From here on children are being ended: a second Ctrl-C must not stop that half way."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
