@@ -9,7 +9,7 @@ from opt_data.core.sessions import NEW_YORK
 from opt_data.core.slots import CaptureMode, Slot
 from opt_data.errors import SchemaMismatch
 from opt_data.storage.layout import ChainPartition
-from opt_data.tables.arrow import arrow_schema
+from opt_data.tables.arrow_rows import table_from_rows
 from opt_data.tables.chain_columns import PRICES, QUOTE_VALUES
 from opt_data.tables.datasets import RAW_CHAIN_INTRADAY
 from opt_data.tables.flags import IMPLIED_BY_CAPTURE_MODE, ordered_flags, unknown_flags
@@ -44,8 +44,6 @@ def attempt_table(
     SchemaMismatch
         A row breaks a rule; the message names row and column.
     """
-    import pyarrow as pa
-
     if not rows:
         raise SchemaMismatch("an attempt has no rows: every expected contract needs one, also those without a quote")
     stamp = _stamp(slot, partition, run, known_at)
@@ -53,7 +51,7 @@ def attempt_table(
     checked = checked_rows(RAW_CHAIN_INTRADAY, stamped)
     for index, row in enumerate(checked):
         _check_answer(_place(index, row), row, slot)
-    return pa.Table.from_pylist(checked, schema=arrow_schema(RAW_CHAIN_INTRADAY))
+    return table_from_rows(checked, RAW_CHAIN_INTRADAY)
 
 
 def _stamp(slot: Slot, partition: ChainPartition, run: IngestRun, known_at: datetime) -> dict[str, object]:

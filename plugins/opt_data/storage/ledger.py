@@ -15,7 +15,8 @@ from opt_data.storage.layout import ChainPartition, ledger_key, ledger_prefix
 from opt_data.storage.parquet import decode, encode
 from opt_data.storage.port import MUST_NOT_EXIST, ObjectStore, StoredObject
 from opt_data.storage.quarantine import keep_copy
-from opt_data.tables.arrow import arrow_schema, empty_table
+from opt_data.tables.arrow import empty_table
+from opt_data.tables.arrow_rows import rows_from_table, table_from_rows
 from opt_data.tables.datasets import SLOT_LEDGER
 from opt_data.tables.row_check import checked_rows
 
@@ -88,7 +89,7 @@ class SlotLedger:
                 account, row = self._account(slot, expectation, dag_run_id)
                 accounts.append(account)
                 rows[expectation.symbol] = _unless_equal(rows.get(expectation.symbol), row)
-            data = encode(_table(list(rows.values())), SLOT_LEDGER)
+            data = encode(table_from_rows(checked_rows(SLOT_LEDGER, list(rows.values())), SLOT_LEDGER), SLOT_LEDGER)
             if stored is not None and data == stored.data:
                 return tuple(accounts)
             try:
@@ -158,7 +159,7 @@ class SlotLedger:
         except FileUnreadable as error:
             keep_copy(self._port, key, stored, str(error))
             return {}
-        return {row["underlying"]: {**row, "reasons": dict(row["reasons"])} for row in table.to_pylist()}
+        return {row["underlying"]: row for row in rows_from_table(table)}
 
 
 def _answers(rows: "pa.Table") -> list[StoredAnswer]:
@@ -179,9 +180,3 @@ def _unless_equal(old: _Row | None, new: _Row) -> _Row:
     if old is not None and all(old[name] == new[name] for name in new if name not in _NOT_COMPARED):
         return old
     return new
-
-
-def _table(rows: list[_Row]) -> "pa.Table":
-    import pyarrow as pa
-
-    return pa.Table.from_pylist(checked_rows(SLOT_LEDGER, rows), schema=arrow_schema(SLOT_LEDGER))

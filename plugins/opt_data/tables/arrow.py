@@ -91,4 +91,6 @@ def conform(table: "pa.Table", dataset: Dataset, *, origin: str) -> "pa.Table":
 
 def empty_table(dataset: Dataset) -> "pa.Table":
     """A table of no rows with the data set's schema."""
-    return arrow_schema(dataset).empty_table()
+    import pyarrow as pa
+
+    return pa.Table.from_batches([], schema=arrow_schema(dataset))

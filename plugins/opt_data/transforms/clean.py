@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from opt_data.core.outcomes import Answer
 from opt_data.core.quotes import MarketDataType
 from opt_data.core.slots import CaptureMode
+from opt_data.tables.arrow_rows import row_numbers, rows_from_table
 from opt_data.tables.chain_columns import PRICES
 from opt_data.tables.datasets import CLEAN_CHAIN_INTRADAY
 
@@ -40,13 +41,13 @@ def best_rows(tables: Sequence["pa.Table"]) -> "pa.Table":
 
     rows = pa.concat_tables(tables)
     winners: dict[tuple[object, ...], tuple[Answer, int]] = {}
-    for index, row in enumerate(rows.select(_JUDGED_BY).to_pylist()):
+    for index, row in enumerate(rows_from_table(rows, _JUDGED_BY)):
         key = (row["trade_date"], row["sample_time"], row["conid"])
         answer = _answer(row)
         best = winners.get(key)
         if best is None or answer.rank() > best[0].rank():
             winners[key] = (answer, index)
-    chosen = rows.take(pa.array([index for _, index in winners.values()], pa.int64()))
+    chosen = rows.take(row_numbers([index for _, index in winners.values()]))
     return chosen.sort_by([(name, "ascending") for name in CLEAN_CHAIN_INTRADAY.sort_order]).combine_chunks()
 
 
