@@ -17,10 +17,10 @@ from datetime import timedelta
 
 import pendulum
 from airflow.sdk import DAG, Param
-from opt_data.operators.discovery import DiscoverContractsOperator, PlanDiscoveryOperator
 
 from opt_data.assets import CONTRACTS_CACHE
 from opt_data.config.load import load_settings
+from opt_data.operators.discovery import DiscoverContractsOperator, PlanDiscoveryOperator
 from opt_data.operators.retries import IB_RETRIES
 from opt_data.timetables.sessions import SessionTimetable
 

@@ -20,10 +20,10 @@ from datetime import timedelta
 
 import pendulum
 from airflow.sdk import DAG, Param
-from opt_data.operators.capture import CaptureSlotOperator, PlanSlotOperator, SlotReportOperator
 
 from opt_data.assets import CLEAN_INTRADAY, SLOT_LEDGER
 from opt_data.config.load import load_settings
+from opt_data.operators.capture import CaptureSlotOperator, PlanSlotOperator, SlotReportOperator
 from opt_data.operators.retries import IB_RETRIES
 from opt_data.timetables.slots import SlotTimetable
 

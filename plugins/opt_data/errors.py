@@ -110,6 +110,10 @@ class SlotExpired(PermanentError):
     """The slot is over: a live quote may no longer be stored under it."""
 
 
+class SlotIncomplete(PermanentError):
+    """A symbol of a slot has not one quote; its captures, not the report, must be run again."""
+
+
 class ContractUnknown(PermanentError):
     """IB has no security definition for what was asked (error 200)."""
 

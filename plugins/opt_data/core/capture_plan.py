@@ -35,13 +35,14 @@ def requested_market_data_type(configured: int, *, allow_delayed: bool, is_close
 def capture_mode(slot: Slot, asof: datetime, served: MarketDataType | None, grace: timedelta) -> CaptureMode | None:
     """Under which mode a quote sampled at ``asof`` may be stored for ``slot``; None if it may not.
 
-    The close's slot accepts the session's frozen values: after the bell they are the closing quote.
+    Only the close's slot accepts frozen values: after the bell they are the closing quote, at any other slot they
+    are an older one.
     """
     phase = slot_phase(slot, asof, grace)
     if phase in (SlotPhase.BEFORE, SlotPhase.OVER):
         return None
-    if slot.is_last and served is not None and served.is_frozen:
-        return CaptureMode.FROZEN
+    if served is not None and served.is_frozen:
+        return CaptureMode.FROZEN if slot.is_last else None
     return CaptureMode.ON_TIME if phase is SlotPhase.ON_TIME else CaptureMode.LATE
 
 
@@ -54,6 +55,27 @@ def nearest_first(contracts: Iterable[OptionContract], reference_price: float) -
         return round(moneyness, 2), contract.expiry, contract.conid
 
     return sorted(contracts, key=distance)
+
+
+def within_strikes(
+    contracts: Sequence[OptionContract], reference_price: float, per_side: int | None
+) -> list[OptionContract]:
+    """Only ``per_side`` strikes on each side of the money, per class and expiry; all of them if it is None.
+
+    A strike at the reference price counts as one above it.
+    """
+    if per_side is None:
+        return list(contracts)
+    kept: list[OptionContract] = []
+    groups = sorted({(contract.trading_class, contract.expiry) for contract in contracts})
+    for group in groups:
+        members = [contract for contract in contracts if (contract.trading_class, contract.expiry) == group]
+        strikes = sorted({contract.strike for contract in members})
+        below = [strike for strike in strikes if strike < reference_price][-per_side:]
+        above = [strike for strike in strikes if strike >= reference_price][:per_side]
+        near = {*below, *above}
+        kept += [contract for contract in members if contract.strike in near]
+    return kept
 
 
 def contracts_left(contracts: Sequence[OptionContract], settled: Collection[int]) -> list[OptionContract]:

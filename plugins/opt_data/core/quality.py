@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from opt_data.core.contracts import OptionContract
-from opt_data.core.quotes import MarketDataType, Quote
+from opt_data.core.quotes import Quote
 from opt_data.core.slots import CaptureMode
 
 IV_MIN, IV_MAX = 0.01, 5.0
@@ -40,7 +40,7 @@ def _circumstances(quote: Quote, context: RowContext) -> list[str]:
     found = {
         "snapshot_error": context.snapshot_error,
         "late_capture": context.capture_mode is CaptureMode.LATE,
-        "frozen": served is MarketDataType.FROZEN or served is MarketDataType.DELAYED_FROZEN,
+        "frozen": context.capture_mode is CaptureMode.FROZEN,
         "delayed_fallback": served is not None and served.is_delayed,
         "md_type_unconfirmed": not context.snapshot_error and quote.market_data_type is None,
         "fallback_exchange": context.used_fallback_exchange,

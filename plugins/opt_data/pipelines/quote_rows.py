@@ -9,7 +9,6 @@ from opt_data.core.contracts import ContractSet, OptionContract
 from opt_data.core.outcomes import ErrorType
 from opt_data.core.quality import RowContext, row_flags
 from opt_data.core.quotes import MarketDataType, Quote
-from opt_data.core.sessions import NEW_YORK
 from opt_data.core.slots import CaptureMode, Slot
 from opt_data.gateway.market_data import Sample
 
@@ -27,7 +26,7 @@ _QUOTE_COLUMNS = (
 class CaptureContext:
     """What all rows of one attempt share.
 
-    ``exchange`` is the route of the day's set, and the partition; ``run_type`` is ``intraday`` or ``close``.
+    ``exchange`` is the route of the day's set, and the partition.
     """
 
     slot: Slot
@@ -35,11 +34,13 @@ class CaptureContext:
     exchange: str
     grace: timedelta
     requested_type: MarketDataType
-    run_type: str = "intraday"
 
 
 def quote_rows(samples: Sequence[Sample], context: CaptureContext) -> list[dict[str, object]]:
-    """One row per sample, in column names; a sample that is no quote of this slot keeps its reason and no prices."""
+    """One row per sample, in column names; a sample that is no quote of this slot keeps its reason and no prices.
+
+    What all rows share (slot, partition, ingest) is stamped by the store.
+    """
     return [_row(sample, context) for sample in samples]
 
 
@@ -49,7 +50,7 @@ def _row(sample: Sample, context: CaptureContext) -> dict[str, object]:
     if not error_type:
         mode = capture_mode(context.slot, sample.asof, sample.quote.served_type, context.grace)
         if mode is None:
-            error_type, message = ErrorType.OUT_OF_TIME, "the slot ended before the quote was complete"
+            error_type, message = _why_not(sample, context)
     is_error = bool(error_type)
     row_context = RowContext(
         contract=sample.contract,
@@ -60,17 +61,13 @@ def _row(sample: Sample, context: CaptureContext) -> dict[str, object]:
         snapshot_error=is_error,
     )
     return {
-        **_identity(sample.contract, context),
+        **_identity(sample.contract),
         **({} if is_error else _quote(sample.quote)),
         **_underlying(sample.underlying),
-        "reference_price": context.contract_set.reference_price,
+        "reference_price": context.contract_set.reference_price or None,
         "quote_exchange": sample.exchange,
-        "sample_time": context.slot.instant_utc,
-        "sample_time_et": context.slot.instant_utc.astimezone(NEW_YORK).isoformat(),
-        "slot_30m": context.slot.index,
         "first_seen_slot": sample.contract.first_seen_slot,
         "asof_ts": sample.asof,
-        "lag_s": max(0.0, (sample.asof - context.slot.instant_utc).total_seconds()),
         "capture_mode": mode,
         "market_data_type": _served(sample.quote),
         "market_data_type_requested": int(context.requested_type),
@@ -80,15 +77,18 @@ def _row(sample: Sample, context: CaptureContext) -> dict[str, object]:
         "error_message": message or None,
         "ib_error_code": sample.ib_error_code,
         "data_quality_flag": row_flags(sample.quote, row_context),
-        "source": "IBKR",
-        "ingest_run_type": context.run_type,
     }
 
 
-def _identity(contract: OptionContract, context: CaptureContext) -> dict[str, object]:
+def _why_not(sample: Sample, context: CaptureContext) -> tuple[str, str]:
+    served = sample.quote.served_type
+    if served is not None and served.is_frozen and not context.slot.is_last:
+        return ErrorType.NO_QUOTE, "the gateway served frozen values, which are an earlier quote than this slot's"
+    return ErrorType.OUT_OF_TIME, "the slot ended before the quote was complete"
+
+
+def _identity(contract: OptionContract) -> dict[str, object]:
     return {
-        "trade_date": context.slot.session.day,
-        "underlying": contract.underlying,
         "und_conid": contract.und_conid,
         "conid": contract.conid,
         "symbol": contract.symbol,
@@ -96,7 +96,6 @@ def _identity(contract: OptionContract, context: CaptureContext) -> dict[str, ob
         "right": contract.right,
         "strike": contract.strike,
         "multiplier": contract.multiplier,
-        "exchange": context.exchange,
         "trading_class": contract.trading_class,
         "currency": contract.currency,
     }

@@ -51,7 +51,7 @@ def test_frozen_values_are_the_close_only_at_the_close():
 
     assert capture_mode(CLOSE, CLOSE.instant_utc + minute, MarketDataType.FROZEN, GRACE) is CaptureMode.FROZEN
     assert capture_mode(CLOSE, CLOSE.instant_utc + minute, MarketDataType.LIVE, GRACE) is CaptureMode.LATE
-    assert capture_mode(TEN, TEN.instant_utc + minute, MarketDataType.FROZEN, GRACE) is CaptureMode.LATE
+    assert capture_mode(TEN, TEN.instant_utc + minute, MarketDataType.FROZEN, GRACE) is None
 
 
 @pytest.mark.parametrize(

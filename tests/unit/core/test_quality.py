@@ -48,7 +48,6 @@ def test_a_good_row_has_no_flags():
         pytest.param(good(delta=-0.4), ["delta_out_of_range"], id="call-with-negative-delta"),
         pytest.param(good(market_data_type=None), ["md_type_unconfirmed"], id="unconfirmed"),
         pytest.param(good(market_data_type=MarketDataType.DELAYED), ["delayed_fallback"], id="delayed"),
-        pytest.param(good(market_data_type=MarketDataType.FROZEN), ["frozen"], id="frozen"),
     ],
 )
 def test_flags_of_the_quote(quote, expected):
@@ -80,6 +79,10 @@ def test_circumstances_are_flagged_also_without_a_quote():
 @pytest.mark.parametrize(("contract", "expected"), [(ADJUSTED, True), (ODD, True), (WEEKLY_INDEX, False)])
 def test_adjusted_contracts(contract, expected):
     assert ("adjusted_contract" in flags_of(good(), contract, und_price=None)) is expected
+
+
+def test_the_close_is_flagged_frozen():
+    assert flags_of(good(market_data_type=MarketDataType.FROZEN), capture_mode=CaptureMode.FROZEN) == ["frozen"]
 
 
 def test_every_flag_is_a_known_one():

@@ -1,0 +1,86 @@
+"""From settings to the things a stage works with: the one place of wiring."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from opt_data.calendars import default_calendar
+from opt_data.config.models import Settings
+from opt_data.config.universe import load_universe, select_symbols
+from opt_data.core.clock import Clock
+from opt_data.core.contracts import Underlying
+from opt_data.core.sessions import SessionCalendar
+from opt_data.gateway.session import GatewayLimits
+from opt_data.pipelines.stores import Stores
+from opt_data.storage.chain_reader import ChainReader
+from opt_data.storage.chain_store import ChainStore
+from opt_data.storage.contract_cache import ContractCache
+from opt_data.storage.ledger import SlotLedger
+from opt_data.storage.local import LocalObjectStore
+from opt_data.storage.run_log import RunLog
+
+if TYPE_CHECKING:
+    from opt_data.gateway.market_data import SamplingRules
+
+
+def open_stores(settings: Settings, clock: Clock) -> Stores:
+    """Open the stores under the configured roots; nothing is created before the first write."""
+    port = LocalObjectStore(settings.paths.data_root)
+    chains = ChainStore(port, clock)
+    return Stores(
+        settings=settings,
+        clock=clock,
+        calendar=session_calendar(settings),
+        cache=ContractCache(settings.paths.contracts_cache),
+        chains=chains,
+        reader=ChainReader(port),
+        ledger=SlotLedger(port, clock, chains),
+        run_log=RunLog(settings.paths.run_logs, clock),
+    )
+
+
+def session_calendar(settings: Settings) -> SessionCalendar:
+    """XNYS with the configured overrides file."""
+    return default_calendar(
+        settings.calendar.overrides_file, fixed_hours_fallback=settings.calendar.fixed_grid_fallback
+    )
+
+
+def gateway_limits(settings: Settings) -> GatewayLimits:
+    """Deadlines and allowance of one connection."""
+    gateway = settings.gateway
+    return GatewayLimits(
+        connect_timeout_s=gateway.connect_timeout_s,
+        request_timeout_s=gateway.request_timeout_s,
+        market_data_lines=gateway.market_data_lines,
+        messages_per_s_max=gateway.messages_per_s_max,
+        message_rate_share=gateway.message_rate_share,
+    )
+
+
+def sampling_rules(
+    settings: Settings, *, generic_ticks: str | None = None, ready_timeout_s: float | None = None
+) -> "SamplingRules":
+    """How one capture task samples; the login's lines are split evenly among the tasks that may run at once."""
+    from opt_data.gateway.market_data import SamplingRules
+
+    capture = settings.capture
+    return SamplingRules(
+        lines=max(1, settings.gateway.usable_lines // capture.parallel_tasks),
+        generic_ticks=capture.generic_ticks if generic_ticks is None else generic_ticks,
+        require_greeks=capture.require_greeks,
+        ready_timeout_s=ready_timeout_s or capture.ready_timeout_s,
+        linger_s=capture.linger_s,
+    )
+
+
+def intraday_universe(settings: Settings, symbols: Sequence[str] = ()) -> tuple[Underlying, ...]:
+    """The underlyings captured at every slot; only ``symbols`` if any are given."""
+    return select_symbols(load_universe(settings.universe.intraday_file), symbols)
+
+
+def whole_universe(settings: Settings, symbols: Sequence[str] = ()) -> tuple[Underlying, ...]:
+    """The underlyings of both universe files, the intraday ones first; only ``symbols`` if any are given."""
+    known = {one.symbol: one for one in load_universe(settings.universe.intraday_file)}
+    for one in load_universe(settings.universe.close_file):
+        known.setdefault(one.symbol, one)
+    return select_symbols(tuple(known.values()), symbols)

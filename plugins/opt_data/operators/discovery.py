@@ -1,0 +1,75 @@
+"""Operators of ``opt_data_discovery``: plan the symbols, freeze each one's contract set."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.bases.operator import BaseAsyncOperator
+
+from opt_data.operators.run_context import run_trade_date
+
+
+class PlanDiscoveryOperator(BaseOperator):
+    """Name the symbols of both universe files, one mapped ``discover`` each.
+
+    :param symbols: only these symbols; empty for all (templated)
+    """
+
+    template_fields: Sequence[str] = ("symbols",)
+
+    def __init__(self, *, symbols: Sequence[str] | str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.symbols = symbols
+
+    def execute(self, context: Any) -> list[str]:
+        """Return the symbols.
+
+        :raises NotASession: the run's date is no trading day
+        :raises ConfigInvalid: a symbol is not in the universe
+        """
+        from opt_data.bootstrap import session_calendar, whole_universe
+        from opt_data.config.load import load_settings
+
+        settings = load_settings()
+        session_calendar(settings).session(run_trade_date(context))
+        return [underlying.symbol for underlying in whole_universe(settings, tuple(self.symbols or ()))]
+
+
+class DiscoverContractsOperator(BaseAsyncOperator):
+    """Freeze one symbol's contract set for the run's trading day.
+
+    :param symbol: a symbol of the universe files (templated)
+    :param ib_conn_id: connection that names the gateway; empty for the configured one (templated)
+    """
+
+    template_fields: Sequence[str] = ("symbol", "ib_conn_id")
+
+    def __init__(self, *, symbol: str, ib_conn_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.symbol = symbol
+        self.ib_conn_id = ib_conn_id
+
+    async def aexecute(self, context: Any) -> dict[str, object]:
+        """Discover, and return a summary.
+
+        :raises ContractUnknown: IB does not know the symbol
+        :raises ContractSetMissing: no option passes the filter, or the day is over and nothing is stored
+        """
+        from opt_data.bootstrap import gateway_limits, open_stores, whole_universe
+        from opt_data.config.load import load_settings
+        from opt_data.core.clock import SystemClock
+        from opt_data.hooks.ib import IbHook
+        from opt_data.pipelines.contract_sets import freeze_contract_set
+
+        settings = load_settings()
+        (underlying,) = whole_universe(settings, (self.symbol,))
+        outcome = await freeze_contract_set(
+            underlying,
+            run_trade_date(context),
+            address=IbHook(self.ib_conn_id or settings.gateway.conn_id).get_conn(),
+            limits=gateway_limits(settings),
+            stores=open_stores(settings, SystemClock()),
+            first_choice=max(0, context["ti"].map_index),
+        )
+        self.log.info("%s", outcome.summary())
+        return outcome.summary()

@@ -1,0 +1,250 @@
+"""Capture one symbol at one slot: ask for what is still missing, store every answer, account for every contract."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from opt_data.core.capture_plan import contracts_left, is_settled, nearest_first, within_strikes, worth_another_exchange
+from opt_data.core.contracts import ContractSet, OptionContract, Underlying
+from opt_data.core.quotes import MarketDataType
+from opt_data.core.sessions import NEW_YORK
+from opt_data.core.slot_account import ContractSetStatus, Expectation, SlotAccount
+from opt_data.core.slots import Slot, SlotPhase, slot_phase
+from opt_data.errors import NothingCaptured, SlotExpired, SlotNotBegun
+from opt_data.gateway.market_data import Sample, Sampler, SamplingRules
+from opt_data.gateway.session import GatewaySession
+from opt_data.pipelines.quote_rows import CaptureContext, quote_rows
+from opt_data.pipelines.stores import Stores
+from opt_data.storage.chain_rows import IngestRun
+from opt_data.storage.layout import ChainPartition
+
+WAIT_FOR_SLOT_S = 30.0
+"""How early a run may be: the scheduler's clock and the gateway's are not the same."""
+UNDERLYING_WAIT_S = 5.0
+CUT_SHORT = frozenset({"gateway_lost", "interrupted"})
+"""Samples that a rerun over a new connection would get."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureJob:
+    """What one task is to capture.
+
+    ``exchange`` is the route of the day's set, and the partition. ``ask_first`` is asked first, then each of
+    ``fallback_exchanges`` for contracts it had nothing for. ``strikes`` narrows an attempt to so many strikes per side
+    of the money; the other contracts stay as they are.
+    """
+
+    slot: Slot
+    underlying: Underlying
+    exchange: str
+    ask_first: str
+    fallback_exchanges: tuple[str, ...]
+    rules: SamplingRules
+    requested_type: MarketDataType
+    run: IngestRun
+    strikes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOutcome:
+    """What a capture did: fit for a log line or an XCom.
+
+    ``asked`` counts contracts asked for in this attempt; ``account`` is the symbol's line of the slot ledger after it.
+    """
+
+    symbol: str
+    asked: int
+    account: SlotAccount
+    stale: bool
+    raw_key: str = ""
+    won: int = 0
+    flags: Mapping[str, int] = field(default_factory=dict)
+    messages_sent: int = 0
+
+    def summary(self) -> dict[str, object]:
+        """Plain values, no rows."""
+        account = self.account
+        return {
+            "symbol": self.symbol,
+            "asked": self.asked,
+            "expected": account.expected,
+            "kept": account.kept,
+            "on_time": account.on_time,
+            "late": account.late,
+            "missing": account.missing,
+            "error": account.error,
+            "reasons": dict(account.reasons),
+            "lag_max_s": account.lag_max_s,
+            "flags": dict(self.flags),
+            "discovery_stale": self.stale,
+            "raw_key": self.raw_key,
+            "rows_won": self.won,
+            "messages_sent": self.messages_sent,
+        }
+
+
+async def capture_slot(
+    job: CaptureJob, contract_set: ContractSet, *, session: GatewaySession, stores: Stores
+) -> CaptureOutcome:
+    """Capture what the slot still lacks of one symbol, commit it, and bring the ledger up to date.
+
+    One contract's failure never fails the symbol. What was sampled before the connection broke is stored before the
+    error is raised.
+
+    Parameters
+    ----------
+    job
+        What to capture.
+    contract_set
+        The day's frozen set of the symbol.
+    session
+        A connected session; its clock decides what is on time.
+    stores
+        Where rows and the ledger go.
+
+    Raises
+    ------
+    SlotExpired
+        The slot is over; nothing was asked.
+    SlotNotBegun
+        The slot lies in the future.
+    NothingCaptured
+        Not one contract of the symbol has a quote at this slot.
+    TransientError
+        The connection failed on the way: a rerun goes on with what is left.
+    """
+    await wait_for_slot(job.slot, session)
+    expected = contract_set.expected_at(job.slot.index)
+    wanted = within_strikes(expected, contract_set.reference_price, job.strikes)
+    left = contracts_left(wanted, _settled_conids(job, stores))
+    samples = await _sample(job, nearest_first(left, contract_set.reference_price), contract_set, session)
+    outcome = _store(job, contract_set, samples, session, stores)
+    stores.run_log.append("capture", job.slot.session.day, {"slot": job.slot.label, **outcome.summary()})
+    if any(sample.error_type in CUT_SHORT for sample in samples) and session.lost.done():
+        raise session.lost.result()
+    if not outcome.account.kept:
+        reasons = dict(outcome.account.reasons)
+        raise NothingCaptured(
+            f"{job.underlying.symbol} has not one quote at {job.slot.label} of {job.slot.session.day}; of "
+            f"{outcome.account.expected} contracts: " + ", ".join(f"{count} {why}" for why, count in reasons.items()),
+            symbol=job.underlying.symbol,
+            reasons=reasons,
+        )
+    return outcome
+
+
+async def wait_for_slot(slot: Slot, session: GatewaySession) -> None:
+    """Return when the slot has begun; a run may be some seconds early.
+
+    Raises
+    ------
+    SlotNotBegun
+        The slot begins later than that.
+    SlotExpired
+        The slot is over.
+    """
+    now = session.clock.now()
+    early_s = (slot.instant_utc - now).total_seconds()
+    if early_s > WAIT_FOR_SLOT_S:
+        raise SlotNotBegun(f"slot {slot.label} of {slot.session.day} begins in {early_s:.0f} s")
+    if early_s > 0:
+        await asyncio.sleep(early_s)
+    check_not_over(slot, session.clock.now())
+
+
+def check_not_over(slot: Slot, now: datetime) -> None:
+    """Refuse a slot that is over: a live quote is never stored under it.
+
+    Raises
+    ------
+    SlotExpired
+        With the recovery.
+    """
+    if slot_phase(slot, now, timedelta(0)) is SlotPhase.OVER:
+        ended = slot.ends_utc.astimezone(NEW_YORK)
+        raise SlotExpired(
+            f"slot {slot.label} of {slot.session.day} ended at {ended:%H:%M} New York and it is "
+            f"{now.astimezone(NEW_YORK):%Y-%m-%d %H:%M}: a live quote is never stored under a slot that is over. "
+            "Recovery: slot_report counts its contracts as missing. Quotes of the past can only be rebuilt from IB's "
+            "one-minute bars, which this version does not do yet"
+        )
+
+
+async def _sample(
+    job: CaptureJob, contracts: Sequence[OptionContract], contract_set: ContractSet, session: GatewaySession
+) -> list[Sample]:
+    """Ask the exchanges in turn; each later one only for what the earlier ones had nothing for."""
+    if not contracts:
+        return []
+    session.request_market_data_type(int(job.requested_type))
+    answers: dict[int, Sample] = {}
+    async with Sampler(session, job.rules, stop_at=job.slot.ends_utc) as sampler:
+        await sampler.watch_underlying(contract_set.underlying, UNDERLYING_WAIT_S)
+        left = list(contracts)
+        for exchange in dict.fromkeys((job.ask_first, *job.fallback_exchanges)):
+            for sample in await sampler.sample(left, exchange):
+                if sample.is_kept or sample.contract.conid not in answers:
+                    answers[sample.contract.conid] = sample
+            left = [c for c in left if worth_another_exchange(answers[c.conid].error_type)]
+            if not left:
+                break
+    return [answers[contract.conid] for contract in contracts]
+
+
+def _store(
+    job: CaptureJob,
+    contract_set: ContractSet,
+    samples: Sequence[Sample],
+    session: GatewaySession,
+    stores: Stores,
+) -> CaptureOutcome:
+    symbol = job.underlying.symbol
+    raw_key, won, flags = "", 0, Counter[str]()
+    if samples:
+        grace = timedelta(seconds=stores.settings.capture.slot_grace_s)
+        context = CaptureContext(job.slot, contract_set, job.exchange, grace, job.requested_type)
+        rows = quote_rows(samples, context)
+        committed = stores.chains.commit_attempt(job.slot, symbol, job.exchange, rows, job.run)
+        raw_key, won = committed.raw_key, committed.won
+        for names in committed.clean.rows.column("data_quality_flag").to_pylist():
+            flags.update(names)
+    (account,) = stores.ledger.update(
+        job.slot, [expectation(symbol, job.exchange, contract_set, job.slot)], job.run.dag_run_id
+    )
+    return CaptureOutcome(
+        symbol=symbol,
+        asked=len(samples),
+        account=account,
+        stale=contract_set.stale,
+        raw_key=raw_key,
+        won=won,
+        flags=dict(sorted(flags.items())),
+        messages_sent=session.ib.client.messages_sent,
+    )
+
+
+def expectation(symbol: str, exchange: str, contract_set: ContractSet | None, slot: Slot) -> Expectation:
+    """What a symbol must account for at a slot, from its contract set, or from none."""
+    if contract_set is None:
+        return Expectation(symbol, exchange, frozenset(), ContractSetStatus.MISSING)
+    status = ContractSetStatus.STALE if contract_set.stale else ContractSetStatus.OK
+    return Expectation(symbol, exchange, frozenset(c.conid for c in contract_set.expected_at(slot.index)), status)
+
+
+def _settled_conids(job: CaptureJob, stores: Stores) -> frozenset[int]:
+    """Contracts whose stored row another sample could not make better."""
+    partition = ChainPartition(job.slot.session.day, job.underlying.symbol, job.exchange)
+    rows = stores.chains.refresh(partition, job.slot.index).rows
+    wanted = rows.select(["conid", "snapshot_error", "capture_mode", "data_quality_flag"]).to_pylist()
+    return frozenset(
+        row["conid"]
+        for row in wanted
+        if is_settled(
+            snapshot_error=row["snapshot_error"],
+            mode=row["capture_mode"],
+            flags=row["data_quality_flag"],
+            require_greeks=job.rules.require_greeks,
+        )
+    )

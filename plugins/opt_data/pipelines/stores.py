@@ -1,0 +1,26 @@
+"""What stages store into and read back from, handed to them as one argument."""
+
+from dataclasses import dataclass
+
+from opt_data.config.models import Settings
+from opt_data.core.clock import Clock
+from opt_data.core.sessions import SessionCalendar
+from opt_data.storage.chain_reader import ChainReader
+from opt_data.storage.chain_store import ChainStore
+from opt_data.storage.contract_cache import ContractCache
+from opt_data.storage.ledger import SlotLedger
+from opt_data.storage.run_log import RunLog
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The stores under the configured roots, all with the same clock. ``opt_data.bootstrap.open_stores`` makes them."""
+
+    settings: Settings
+    clock: Clock
+    calendar: SessionCalendar
+    cache: ContractCache
+    chains: ChainStore
+    reader: ChainReader
+    ledger: SlotLedger
+    run_log: RunLog
