@@ -143,7 +143,7 @@ class ChainStore:
         """Read clean's version first, raw second, then write if the version still holds: whoever writes last has seen
         every attempt that was in raw before the other's write."""
         key = partition.clean_key(slot)
-        aside: list[str] = []
+        aside: dict[str, None] = {}
         for _ in range(COMMIT_TRIES):
             existing = self._port.read(key)
             attempts = list(self._attempts(partition, slot, aside))
@@ -156,7 +156,7 @@ class ChainStore:
                         tables.append(clean)
                 except FileUnreadable as error:
                     is_damaged = True
-                    aside.append(keep_copy(self._port, key, existing, str(error)))
+                    aside[keep_copy(self._port, key, existing, str(error))] = None
             try:
                 if not tables:
                     if existing is not None and is_damaged:
@@ -172,7 +172,7 @@ class ChainStore:
                 log.debug("%s changed while it was derived: again", key)
         raise CommitConflict(f"{key} changed {COMMIT_TRIES} times while it was derived")
 
-    def _attempts(self, partition: ChainPartition, slot: int, aside: list[str]) -> "Iterator[pa.Table]":
+    def _attempts(self, partition: ChainPartition, slot: int, aside: dict[str, None]) -> "Iterator[pa.Table]":
         """The readable raw attempts of one slot; unreadable ones are set aside."""
         for key in self._port.list(partition.raw_slot_prefix(slot)):
             stored = self._port.read(key)
@@ -181,7 +181,7 @@ class ChainStore:
             try:
                 table = decode(stored.data, RAW_CHAIN_INTRADAY, origin=key)
             except FileUnreadable as error:
-                aside.append(keep_copy(self._port, key, stored, str(error)))
+                aside[keep_copy(self._port, key, stored, str(error))] = None
                 self._port.delete(key, expected=stored.version)
                 continue
             yield table

@@ -11,7 +11,7 @@ from enum import StrEnum
 from urllib.parse import quote, unquote
 
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,11}([. ][A-Z0-9]{1,3})?")
-_EXCHANGE = re.compile(r"[A-Z][A-Z0-9]{0,15}")
+_EXCHANGE = re.compile(r"[A-Z][A-Z0-9.]{0,15}")
 _INGEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _SLOT_FILE = re.compile(r"slot_(\d{2,3})(?:_a\d+_[A-Za-z0-9-]+)?\.parquet")
 
@@ -38,7 +38,7 @@ class ChainPartition:
     def __post_init__(self) -> None:
         check_symbol(self.symbol)
         if not _EXCHANGE.fullmatch(self.exchange):
-            raise ValueError(f"{self.exchange!r} is not an exchange: capital letters and digits, e.g. SMART")
+            raise ValueError(f"{self.exchange!r} is not an exchange: capital letters, digits and dots, e.g. SMART")
 
     @property
     def raw_prefix(self) -> str:

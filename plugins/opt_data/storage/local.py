@@ -137,6 +137,8 @@ class LocalObjectStore:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
+            # not left to close: a process forked meanwhile has a copy of the descriptor and would keep the lock
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
     def _compare(self, path: Path, key: str, expected: str) -> None:

@@ -12,11 +12,12 @@ def _count(name: str, sentence: str) -> Column:
 
 LEDGER_COLUMNS = (
     _SHARED["trade_date"],
+    _SHARED["underlying"],
+    _SHARED["exchange"],
     _SHARED["sample_time"],
     _SHARED["sample_time_et"],
     _SHARED["slot_30m"],
-    _SHARED["underlying"],
-    _SHARED["exchange"],
+    _SHARED["schema_version"],
     _count("expected", "Contracts of the day's set at this slot; = on_time + late + rebuilt + missing + error."),
     _count("on_time", "Quotes sampled within the grace period, and frozen ones at the close."),
     _count("late", "Quotes sampled after the grace period, before the next slot."),
@@ -43,5 +44,4 @@ LEDGER_COLUMNS = (
            Sign.NON_NEGATIVE, is_nullable=False),
     Column("updated_at", ColumnType.TIMESTAMP, Group.ACCOUNT, "When the row last changed.", "UTC", is_nullable=False),
     Column("dag_run_id", ColumnType.STRING, Group.ACCOUNT, "Run that last changed the row."),
-    _SHARED["schema_version"],
 )  # fmt: skip
