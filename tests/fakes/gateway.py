@@ -33,8 +33,10 @@ def list_options(
     params: list[OptionParams] = []
     conids: dict[Series, int] = {}
     for trading_class, expirations, strikes in chains:
-        for exchange in ("SMART", "CBOE"):
-            params.append(OptionParams(exchange, trading_class, 100, tuple(expirations), tuple(strikes)))
+        params += [
+            OptionParams(exchange, trading_class, 100, tuple(expirations), tuple(strikes))
+            for exchange in ("SMART", "CBOE")
+        ]
         for expiry in expirations:
             for strike in strikes:
                 for right in ("C", "P"):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from opt_data.config.load import section_models
 from tools import generate_config_doc
 

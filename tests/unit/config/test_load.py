@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from opt_data.config.load import load_settings, section_models
 from opt_data.config.models import Settings
 from opt_data.config.toml_lines import toml_entries
@@ -230,7 +231,5 @@ class TestAllowance:
         assert gateway.message_rate_per_s == pytest.approx(94.0)
 
     def test_message_limit_set(self, root: Path) -> None:
-        gateway = load(
-            root, OPT_DATA__GATEWAY__MESSAGES_PER_S_MAX="40", OPT_DATA__GATEWAY__MESSAGE_RATE_SHARE="0.5"
-        ).gateway
-        assert gateway.message_rate_per_s == 20.0
+        settings = load(root, OPT_DATA__GATEWAY__MESSAGES_PER_S_MAX="40", OPT_DATA__GATEWAY__MESSAGE_RATE_SHARE="0.5")
+        assert settings.gateway.message_rate_per_s == 20.0

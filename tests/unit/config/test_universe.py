@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from opt_data.config.universe import load_universe, normalise_symbol, select_symbols
 from opt_data.core.contracts import SecType, Underlying
 from opt_data.errors import ConfigInvalid
