@@ -8,7 +8,8 @@ choose expiries and strikes around it, and ask IB for the contracts it does not 
 day in `state/contracts_cache/SYM_YYYY-MM-DD.json`: every slot of the day is counted against this set.
 
 **When something is red** clear the red instance of `discover`. If the gateway fails and an earlier day's set is at
-hand, that set is used and marked `discovery_stale`; clearing the instance later does not replace it within the day.
+hand, that set is used and marked `discovery_stale`. Cleared before the open, a stale set is replaced by a fresh one;
+during the session a clear only adds what the stale set lacks.
 
 **Backfill** of a past date rebuilds the set from that date's stored rows, never from today's chain.
 """
@@ -49,7 +50,7 @@ with DAG(
         ),
     },
     render_template_as_native_obj=True,
-):  # fmt: skip
+) as dag:  # fmt: skip
     plan = PlanDiscoveryOperator(task_id="plan", symbols="{{ params.symbols }}")
     DiscoverContractsOperator.partial(
         task_id="discover",

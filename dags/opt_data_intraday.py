@@ -69,7 +69,7 @@ with DAG(
         ),
     },
     render_template_as_native_obj=True,
-):  # fmt: skip
+) as dag:  # fmt: skip
     plan = PlanSlotOperator(task_id="plan", symbols="{{ params.symbols }}")
     capture = CaptureSlotOperator.partial(
         task_id="capture",

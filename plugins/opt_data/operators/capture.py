@@ -177,6 +177,6 @@ class SlotReportOperator(BaseOperator):
         if report.without_quotes:
             raise SlotIncomplete(
                 f"slot {slot.label} of {session.day}: no quote of {', '.join(report.without_quotes)}. "
-                "The ledger counts their contracts. While the slot lasts, clear their red capture instances with downstream"
+                "The ledger counts their contracts. While the slot lasts, clear their capture instances with downstream"
             )
         return report.summary()

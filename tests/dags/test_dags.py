@@ -1,0 +1,106 @@
+"""The DAGs are the ones we meant, and each explains itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+EXPECTED = {"opt_data_discovery", "opt_data_intraday"}
+
+
+@pytest.fixture(scope="module")
+def dag_bag():
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(dag_folder=str(PROJECT / "dags"))
+
+
+@pytest.fixture(params=sorted(EXPECTED))
+def dag(dag_bag, request):
+    return dag_bag.dags[request.param]
+
+
+def test_exactly_the_expected_dags_load_without_errors(dag_bag):
+    assert dag_bag.import_errors == {}
+    assert set(dag_bag.dags) == EXPECTED
+
+
+def test_one_dag_a_file_named_like_it(dag_bag):
+    assert {Path(dag.fileloc).stem for dag in dag_bag.dags.values()} == {
+        p.stem for p in (PROJECT / "dags").glob("*.py")
+    }
+    assert all(Path(dag.fileloc).stem == dag_id for dag_id, dag in dag_bag.dags.items())
+
+
+def test_dag_explains_itself(dag):
+    assert dag.doc_md.strip().startswith("### ")
+    for word in ("**When**", "**What**", "**When something is red**"):
+        assert word in dag.doc_md
+    assert "opt_data" in dag.tags
+    assert any(tag.startswith("stage:") for tag in dag.tags)
+    assert dag.owner == "opt_data"
+
+
+def test_unpausing_floods_nobody(dag):
+    assert dag.catchup is False
+    assert dag.max_active_runs <= 2
+
+
+def test_every_task_is_bounded_and_follows_the_retry_policy(dag):
+    from opt_data.operators.retries import IB_RETRIES
+
+    for task in dag.tasks:
+        assert task.execution_timeout is not None, task.task_id
+        assert task.retry_policy is IB_RETRIES, task.task_id
+        assert task.retries > 0, task.task_id
+
+
+def test_only_tasks_that_ask_the_gateway_use_its_pool(dag):
+    pools = {task.task_id: task.pool for task in dag.tasks}
+
+    asking = {"capture", "discover"} & set(pools)
+    assert len(asking) == 1
+    assert {name for name, pool in pools.items() if pool == "ib_gateway"} == asking
+
+
+def test_mapped_instances_are_labelled_by_symbol(dag):
+    mapped = [task for task in dag.tasks if task.is_mapped]
+
+    assert [task.map_index_template for task in mapped] == ["{{ task.symbol }}"]
+
+
+def test_the_report_runs_whatever_happened_before_it(dag_bag):
+    report = dag_bag.dags["opt_data_intraday"].get_task("slot_report")
+
+    assert report.trigger_rule == "all_done"
+    assert {asset.name for asset in report.outlets} == {"opt_data_clean_intraday", "opt_data_slot_ledger"}
+
+
+def test_params_make_a_form_and_refuse_nonsense(dag_bag):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    params = dag_bag.dags["opt_data_intraday"].params
+
+    assert set(params) == {"symbols", "exchange", "strikes", "ticks", "timeout"}
+    assert all(params.get_param(name).description for name in params)
+    for name, nonsense in {"symbols": "AAPL", "exchange": "../x", "strikes": 0, "ticks": "1;2", "timeout": -1}.items():
+        with pytest.raises(ParamValidationError):
+            params.get_param(name).resolve(nonsense)
+
+
+def test_parsing_imports_nothing_heavy():
+    script = """
+import sys
+sys.path.insert(0, "plugins")
+import runpy
+from pathlib import Path
+for path in Path("dags").glob("*.py"):
+    runpy.run_path(str(path))
+heavy = {"pandas", "numpy", "pyarrow", "duckdb", "ib_insync", "pandas_market_calendars", "exchange_calendars"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip().splitlines()[-1] == "[]"
