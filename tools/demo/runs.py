@@ -63,9 +63,7 @@ def complete(
     _follow(api, wanted.dag_id, run["dag_run_id"], progress, require_alive)
 
 
-def _follow(
-    api: AirflowApi, dag_id: str, run_id: str, progress: Progress, require_alive: Callable[[], None]
-) -> None:
+def _follow(api: AirflowApi, dag_id: str, run_id: str, progress: Progress, require_alive: Callable[[], None]) -> None:
     """Wait for the end of a run, telling each change of a task's state."""
     seen: dict[tuple[str, int], str] = {}
     changed_at = time.monotonic()
