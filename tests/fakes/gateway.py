@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import product
 
 from opt_data.core.chain_filter import OptionParams
 from opt_data.core.contracts import OptionContract, Series, Underlying
@@ -32,17 +33,18 @@ def list_options(
     gaps = set(missing)
     params: list[OptionParams] = []
     conids: dict[Series, int] = {}
+    number = 0
     for trading_class, expirations, strikes in chains:
         params += [
             OptionParams(exchange, trading_class, 100, tuple(expirations), tuple(strikes))
             for exchange in ("SMART", "CBOE")
         ]
-        for expiry in expirations:
-            for strike in strikes:
-                for right in ("C", "P"):
-                    series = Series(trading_class, expiry, strike, right)
-                    if series not in gaps:
-                        conids[series] = conid * 10_000 + len(conids) + 1
+        for expiry, strike, right in product(expirations, strikes, ("C", "P")):
+            # A series has the same conid whatever else is listed.
+            number += 1
+            series = Series(trading_class, expiry, strike, right)
+            if series not in gaps:
+                conids[series] = conid * 10_000 + number
     return Listing(conid, close, tuple(params), conids)
 
 
