@@ -1,0 +1,86 @@
+"""The column tables against the design's own list of names."""
+
+from opt_data.core.outcomes import ErrorType, sentence_of, standing_of
+from opt_data.core.quotes import Quote
+from opt_data.tables.chain_columns import CHAIN_COLUMNS, IDENTITY, PRICES, QUOTE_VALUES
+from opt_data.tables.column import ColumnType, Sign
+from opt_data.tables.datasets import DATASETS, RAW_CHAIN_INTRADAY, SLOT_LEDGER
+
+# design page, section 6, "Columns"; in its order and its groups
+IDENTITY_NAMES = (
+    "trade_date underlying und_conid conid symbol expiry right strike multiplier exchange trading_class currency"
+)
+QUOTE_NAMES = (
+    "bid ask last bid_size ask_size last_size mid volume vwap prev_close day_open day_high day_low mark_price "
+    "last_trade_time halted"
+)
+MODEL_NAMES = (
+    "iv delta gamma theta vega opt_price pv_dividend und_price_model bid_iv ask_iv hist_volatility greeks_source"
+)
+UNDERLYING_NAMES = "und_bid und_ask und_last und_asof_ts reference_price"
+CAPTURE_NAMES = (
+    "sample_time sample_time_et slot_30m first_seen_slot asof_ts lag_s capture_mode attempt market_data_type "
+    "market_data_type_requested delayed_quote_age_s snapshot_error error_type error_message ib_error_code "
+    "data_quality_flag source ingest_id ingest_run_type dag_run_id known_at schema_version"
+)
+
+
+def test_the_chain_has_the_designs_columns_in_order_and_the_exchange_of_the_quote() -> None:
+    expected = " ".join((IDENTITY_NAMES, "quote_exchange", QUOTE_NAMES, MODEL_NAMES, UNDERLYING_NAMES, CAPTURE_NAMES))
+    assert [column.name for column in CHAIN_COLUMNS] == expected.split()
+
+
+def test_later_columns_are_not_promised_yet() -> None:
+    names = {column.name for dataset in DATASETS for column in dataset.columns}
+    assert not names & {"rho", "open_interest", "rollup_strategy", "split_factor"}
+
+
+def test_every_column_has_a_sentence_and_every_measure_a_unit_or_a_sign() -> None:
+    for dataset in DATASETS:
+        for column in dataset.columns:
+            assert column.sentence.endswith("."), column.name
+            if column.type is ColumnType.FLOAT64:
+                assert column.unit, column.name
+                assert column.sign is not Sign.NOT_A_NUMBER, column.name
+
+
+def test_names_are_unique_and_keys_partitions_and_order_name_real_columns() -> None:
+    for dataset in DATASETS:
+        names = [column.name for column in dataset.columns]
+        assert len(set(names)) == len(names)
+        for name in (*dataset.primary_key, *dataset.sort_order):
+            assert name in names
+        for name in dataset.primary_key:
+            assert not dataset.column(name).is_nullable
+        for name in dataset.partitions:
+            assert f"{name}=" in dataset.path
+
+
+def test_identity_is_never_null_and_quotes_always_may_be() -> None:
+    assert not any(column.is_nullable for column in IDENTITY)
+    assert all(RAW_CHAIN_INTRADAY.column(name).is_nullable for name in QUOTE_VALUES)
+    assert set(PRICES) < set(QUOTE_VALUES)
+    assert not {"prev_close", "halted", "quote_exchange"} & set(QUOTE_VALUES)
+
+
+def test_every_value_the_gateway_records_has_a_column() -> None:
+    about_the_request = {"has_delayed_ticks", "first_tick_at", "last_tick_at"}
+    names = {column.name for column in CHAIN_COLUMNS}
+    assert set(Quote().as_dict()) - about_the_request <= names
+
+
+def test_a_columns_values_can_be_negative_only_where_the_sentinel_is_not_minus_one() -> None:
+    delta, bid = RAW_CHAIN_INTRADAY.column("delta"), RAW_CHAIN_INTRADAY.column("bid")
+    assert delta.sentinels == {-2.0}
+    assert bid.sentinels == {-1.0, -2.0}
+
+
+def test_the_ledger_counts_what_must_add_up() -> None:
+    names = {column.name for column in SLOT_LEDGER.columns}
+    assert {"expected", "on_time", "late", "rebuilt", "missing", "error"} <= names
+
+
+def test_every_reason_is_explained_and_counted_as_missing_or_error() -> None:
+    missing = {kind for kind in ErrorType if standing_of(kind) == "missing"}
+    assert missing == {"no_quote", "timed_out", "out_of_time", "not_asked", "expired", "no_bars"}
+    assert all(sentence_of(kind) for kind in ErrorType)
