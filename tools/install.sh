@@ -42,14 +42,21 @@ checksum() {
   { cat "$1"; sed -n '/^\[build-system\]/,/^\[tool\.ruff/p' pyproject.toml; pwd -P; } | cksum | tr ' ' '-'
 }
 
+is_ours() { [[ $(realpath -m "$venv") == "$(pwd -P)"/* ]]; }
+
 is_installed() { [[ -f $venv/.installed-$1 && $(<"$venv/.installed-$1") == "$(checksum "$2")" ]]; }
 
 if is_usable_python "$venv/bin/python"; then
-  if is_installed dev requirements-dev.txt; then
+  if ! is_ours || is_installed dev requirements-dev.txt; then
     exit 0 # the development lock is the same resolution with more packages in it
   elif [[ $kind == run ]] && is_installed run requirements.txt; then
     exit 0
   fi
+fi
+
+if ! is_ours; then
+  say "There is no usable Python in $venv, and it lies outside this checkout: make it, or leave VENV out"
+  exit 1
 fi
 
 if ! is_usable_python "$venv/bin/python" || ! "$venv/bin/uv" --version >/dev/null 2>&1; then

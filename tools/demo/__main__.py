@@ -2,13 +2,14 @@
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import time
 from types import FrameType
 
 from opt_data.errors import OptDataError
-from tools.demo import single, story
+from tools.demo import airflow_home, single, story
 from tools.demo.errors import DemoFailed
 from tools.demo.places import Places
 from tools.demo.processes import Children
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stop", action="store_true", help="end what a killed demo left behind, and nothing else")
     options = parser.parse_args(arguments)
     places, progress = Places(), Progress()
+    os.environ.update(airflow_home.own_variables(places))
     try:
         for number in SIGNALS:
             signal.signal(number, _end_on)

@@ -97,6 +97,7 @@ def own_variables(places: Places) -> dict[str, str]:
     return {
         "AIRFLOW_HOME": str(places.airflow_home),
         "OPT_DATA_CONFIG": str(places.checkout / "include" / "config" / "demo.toml"),
+        "OPT_DATA_CALENDAR_CACHE": str(places.run / "calendar"),
         "OPT_DATA_PROJECT_ROOT": str(places.checkout),
         "PYTHONPATH": str(places.checkout / "plugins"),
     }

@@ -22,7 +22,7 @@ from tools.demo.errors import DemoFailed
 from tools.demo.places import write_whole
 
 MARK = "OPT_DATA_DEMO_OF"
-TERM_WAIT_S = 12.0
+PATIENCE_S = 12.0
 KILL_WAIT_S = 5.0
 
 
@@ -51,9 +51,12 @@ class Children:
         Folder for one log file a child; an older one is kept as ``.1``.
     record
         File that remembers the sessions, so that the next demo can end what a killed one left.
+    patience_s
+        How long processes may take to end politely before they are killed.
     """
 
-    def __init__(self, home: Path, logs: Path, record: Path) -> None:
+    def __init__(self, home: Path, logs: Path, record: Path, patience_s: float = PATIENCE_S) -> None:
+        self._patience_s = patience_s
         self._home = home
         self._logs = logs
         self._record = record
@@ -117,7 +120,7 @@ class Children:
         for child in reversed(self._children):
             if child.process.poll() is None:
                 child.process.terminate()
-        left = end_leftovers(self._home, self._record)
+        left = end_leftovers(self._home, self._record, self._patience_s)
         for child in self._children:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.process.wait(1)
@@ -142,12 +145,12 @@ def belonging(home: Path, record: Path) -> list[psutil.Process]:
     return found
 
 
-def end_leftovers(home: Path, record: Path) -> list[int]:
+def end_leftovers(home: Path, record: Path, patience_s: float = PATIENCE_S) -> list[int]:
     """End every process of the demo and forget the record; returns the ids of those that would not go.
 
     A process may start another while we look, so the search is repeated until it finds nothing.
     """
-    deadline = time.monotonic() + TERM_WAIT_S
+    deadline = time.monotonic() + patience_s
     told: set[psutil.Process] = set()
     while (alive := belonging(home, record)) and time.monotonic() < deadline:
         _signal((process for process in alive if process not in told), signal.SIGTERM)

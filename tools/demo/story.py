@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from ibsim.control import ControlClient
-from opt_data.calendars import default_calendar
+from opt_data.bootstrap import session_calendar
 from opt_data.config.load import load_settings
 from opt_data.config.models import Settings
 from opt_data.config.universe import load_universe
@@ -35,19 +35,18 @@ def capture_one_slot(places: Places, children: Children, progress: Progress) -> 
     DemoFailed
         Something did not start. A DAG run that does not succeed is told and counts as 1, so that Airflow stays up.
     """
-    calendar = default_calendar()
-    position = session_walk.next_position(session_walk.load_position(places.position), calendar)
-    slot = session_walk.slot_at(position, calendar)
-    position.save(places.position)
-    when = f"{slot.session.day:%A %Y-%m-%d} {slot.label} New York"
-    progress.say(f"The simulated market's slot to capture: {when}")
-
     ui_port = free_port(USUAL_UI_PORT)
     address = f"http://{LOOPBACK}:{ui_port}"
     keys = airflow_home.load_secrets(places)
     airflow_home.write_configuration(places, keys, ui_port)
     env = airflow_home.environment(places)
     settings = load_settings(environ=env)
+    calendar = session_calendar(settings)
+    position = session_walk.next_position(session_walk.load_position(places.position), calendar)
+    slot = session_walk.slot_at(position, calendar)
+    position.save(places.position)
+    progress.say(f"The simulated market's slot to capture: {slot.session.day:%A %Y-%m-%d} {slot.label} New York")
+
     services = Services(places, children, progress, env)
     before_open = slot.session.open_utc - timedelta(minutes=settings.discovery.before_open_min)
     gateway = services.start_gateway(before_open)
