@@ -1,7 +1,9 @@
 """Discovery: what is frozen, what is asked of IB, and what happens when the gateway or the files fail."""
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -26,6 +28,7 @@ from opt_data.errors import (
     RequestRejected,
     RequestTimedOut,
     SlotNotBegun,
+    StorageUnavailable,
 )
 from opt_data.pipelines.discover_contracts import (
     DiscoveryAction,
@@ -455,6 +458,20 @@ class TestGatewayFailing:
         first = carry_over(DOWN)
         assert (first.action, first.contract_set.contracts) == (DiscoveryAction.CARRIED_OVER, monday.contracts)
         assert carry_over(DOWN).action is DiscoveryAction.UNCHANGED
+        assert [line["action"] for line in bench.log(TUESDAY)] == ["carried_over", "unchanged"]
+
+    def test_a_full_disk_is_no_failure_of_the_gateway(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        bench.discover(MONDAY)
+        bench.gateway.listings["AAPL"].close = 276.97
+        bench.at(TUESDAY)
+
+        def full(_: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(StorageUnavailable, match="the disk is full"):
+            bench.discover(TUESDAY)
+        assert bench.cache.load("AAPL", TUESDAY).status is CacheStatus.MISSING
 
 
 class TestRefresh:

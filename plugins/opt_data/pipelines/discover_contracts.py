@@ -1,10 +1,9 @@
 """Freeze a symbol's contract set for one trading day, or say precisely why there is none."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
-from enum import StrEnum
 from typing import TypeAlias
 
 from opt_data.config.models import Settings
@@ -22,78 +21,38 @@ from opt_data.core.sessions import NEW_YORK, SessionCalendar, TradingSession
 from opt_data.core.slots import slot_grid
 from opt_data.errors import (
     CommitConflict,
+    CompetingSession,
     ContractSetMissing,
+    GatewayUnavailable,
     OptDataError,
+    PacingViolated,
     RequestRejected,
+    RequestTimedOut,
     SlotNotBegun,
     StorageUnavailable,
-    TransientError,
 )
 from opt_data.gateway.port import ContractGateway
 from opt_data.pipelines.contract_search import SearchResult, search_contracts
+from opt_data.pipelines.discovery_outcome import DiscoveryAction, DiscoveryOutcome
 from opt_data.storage.contract_cache import CacheRead, CacheStatus, ContractCache
 from opt_data.storage.run_log import RunLog
 
+__all__ = [
+    "DiscoveryAction",
+    "DiscoveryOutcome",
+    "StoredContracts",
+    "carry_over_contract_set",
+    "discover_contracts",
+    "ensure_contract_set",
+]
+
 RUN_LOG_TASK = "discovery"
 
-# Trouble of the gateway, not of the symbol. RequestRejected: no history farm, hence no previous close.
-GATEWAY_FAILURES = (TransientError, RequestRejected)
+# Trouble of the gateway, not of the symbol or the disk. RequestRejected: no history farm, hence no previous close.
+GATEWAY_FAILURES = (GatewayUnavailable, RequestTimedOut, PacingViolated, CompetingSession, RequestRejected)
 
 StoredContracts: TypeAlias = Callable[[date, str], tuple[OptionContract, ...]]
 """The contracts that occur in the stored rows of one day and symbol; empty when there are no rows."""
-
-
-class DiscoveryAction(StrEnum):
-    """What was done."""
-
-    BUILT = "built"
-    UNCHANGED = "unchanged"
-    REFRESHED = "refreshed"
-    CARRIED_OVER = "carried_over"
-    REBUILT_FROM_ROWS = "rebuilt_from_rows"
-
-
-@dataclass(frozen=True, slots=True)
-class DiscoveryOutcome:
-    """The day's set and how it came about.
-
-    ``problem`` is a sentence when something was wrong although there is a set: the gateway's failure behind a carried
-    over one, the state of the cache that had to be rebuilt. ``failed`` counts series without an answer by error.
-    """
-
-    action: DiscoveryAction
-    contract_set: ContractSet
-    asked: int = 0
-    carried: int = 0
-    unverified: int = 0
-    unknown: int = 0
-    added: int = 0
-    failed: Mapping[str, int] = field(default_factory=dict)
-    verify_reason: VerifyReason | None = None
-    problem: str = ""
-
-    def summary(self) -> dict[str, object]:
-        """Plain values for a log line or an XCom: no contracts, only their number."""
-        contract_set = self.contract_set
-        return {
-            "symbol": contract_set.underlying.symbol,
-            "trade_date": contract_set.trade_date.isoformat(),
-            "action": self.action.value,
-            "contracts": len(contract_set.contracts),
-            "stale": contract_set.stale,
-            "source": contract_set.source,
-            "reference_price": contract_set.reference_price or None,
-            "reference_source": contract_set.reference_source,
-            "verified_on": contract_set.verified_on.isoformat(),
-            "verify_reason": self.verify_reason.value if self.verify_reason else None,
-            "asked": self.asked,
-            "carried": self.carried,
-            "unverified": self.unverified,
-            "unknown": self.unknown,
-            "added": self.added,
-            "failed": dict(self.failed),
-            "problem": self.problem or None,
-        }
 
 
 async def discover_contracts(
@@ -198,9 +157,9 @@ def carry_over_contract_set(
     settings: Settings,
     clock: Clock,
 ) -> DiscoveryOutcome:
-    """Use the newest earlier set, marked stale, because the gateway fails; it is frozen for the day like any other.
+    """Use the newest earlier set, marked stale, because the gateway cannot even be connected to.
 
-    Also for callers that cannot even connect. A set that the day already has is kept.
+    It is frozen for the day like any other, and noted in the run log. A set that the day already has is kept.
 
     Parameters
     ----------
@@ -210,7 +169,22 @@ def carry_over_contract_set(
     """
     held = cache.load(underlying.symbol, trade_date).contract_set
     if held is not None:
-        return DiscoveryOutcome(DiscoveryAction.UNCHANGED, held, problem=str(failure))
+        outcome = DiscoveryOutcome(DiscoveryAction.UNCHANGED, held, problem=_sentence(failure))
+    else:
+        outcome = _carry_over(underlying, trade_date, failure, cache=cache, settings=settings, clock=clock)
+    RunLog(settings.paths.run_logs, clock).append(RUN_LOG_TASK, trade_date, outcome.summary())
+    return outcome
+
+
+def _carry_over(
+    underlying: Underlying,
+    trade_date: date,
+    failure: OptDataError,
+    *,
+    cache: ContractCache,
+    settings: Settings,
+    clock: Clock,
+) -> DiscoveryOutcome:
     previous = cache.latest_before(underlying.symbol, trade_date, fresh_only=True)
     if previous is None or (trade_date - previous.trade_date).days > settings.discovery.stale_max_days:
         raise failure
@@ -228,9 +202,11 @@ def carry_over_contract_set(
         source=f"carried_over_from_{previous.trade_date}",
     )
     cache.save(stale)
-    return DiscoveryOutcome(
-        DiscoveryAction.CARRIED_OVER, stale, carried=len(contracts), problem=f"{type(failure).__name__}: {failure}"
-    )
+    return DiscoveryOutcome(DiscoveryAction.CARRIED_OVER, stale, carried=len(contracts), problem=_sentence(failure))
+
+
+def _sentence(failure: OptDataError) -> str:
+    return f"{type(failure).__name__}: {failure}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +237,7 @@ class _Discovery:
         try:
             outcome = await self._build(replace_held=False)
         except GATEWAY_FAILURES as failure:
-            outcome = carry_over_contract_set(
+            outcome = _carry_over(
                 self.underlying,
                 self.trade_date,
                 failure,
@@ -288,7 +264,7 @@ class _Discovery:
                 return await self._build(replace_held=True)
             return await self._add(held, session)
         except GATEWAY_FAILURES as failure:
-            return DiscoveryOutcome(DiscoveryAction.UNCHANGED, held, problem=f"{type(failure).__name__}: {failure}")
+            return DiscoveryOutcome(DiscoveryAction.UNCHANGED, held, problem=_sentence(failure))
 
     async def _build(self, *, replace_held: bool) -> DiscoveryOutcome:
         resolved = await self.gateway.resolve_underlying(self.underlying)
