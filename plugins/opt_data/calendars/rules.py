@@ -9,7 +9,7 @@ from opt_data.errors import CalendarUnavailable
 
 LIBRARY = "pandas-market-calendars"
 
-# The library's own NYSE rules; "XNYS" is its mirror of another library, whose table ends one year ahead.
+# The library's own NYSE rules; "XNYS" is its mirror of another library, which knows the same days but not all hours.
 CALENDAR_NAME = "NYSE"
 
 # The exchange publishes its holidays about three years ahead; a rule made after the installed release is unknown to
