@@ -9,15 +9,17 @@ from opt_data.core.slots import CaptureMode
 IV_MIN, IV_MAX = 0.01, 5.0
 WIDE_RATIO, WIDE_MID_MIN_USD = 10.0, 1.0
 DELTA_TOLERANCE = 1e-6
+UND_AGE_MAX_S, UND_GAP_MAX = 60.0, 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class RowContext:
-    """What is known of a row besides its quote."""
+    """What is known of a row besides its quote; ``und_age_s`` is how long before the sample the underlying ticked."""
 
     contract: OptionContract
     capture_mode: CaptureMode | None
     und_price: float | None
+    und_age_s: float | None = None
     used_fallback_exchange: bool = False
     discovery_stale: bool = False
     snapshot_error: bool = False
@@ -71,10 +73,21 @@ def _model(quote: Quote, context: RowContext) -> list[str]:
         flags.append("iv_out_of_range")
     if quote.delta is not None and not _delta_fits(quote.delta, context.contract.right):
         flags.append("delta_out_of_range")
-    mid = quote.mid()
-    if mid is not None and context.und_price is not None and mid < intrinsic(context.contract, context.und_price):
+    ask, und_price = quote.ask, context.und_price
+    if ask is not None and und_price is not None and ask < intrinsic(context.contract, und_price):
         flags.append("below_intrinsic")
+    if _is_asynchronous(quote, context):
+        flags.append("und_async")
     return flags
+
+
+def _is_asynchronous(quote: Quote, context: RowContext) -> bool:
+    """Whether the underlying's price is from another moment: by its age, or by what the option's model used."""
+    if context.und_age_s is not None and context.und_age_s > UND_AGE_MAX_S:
+        return True
+    if quote.und_price_model is None or not context.und_price:
+        return False
+    return abs(quote.und_price_model / context.und_price - 1) > UND_GAP_MAX
 
 
 def _delta_fits(delta: float, right: str) -> bool:

@@ -56,6 +56,7 @@ def _row(sample: Sample, context: CaptureContext) -> dict[str, object]:
         contract=sample.contract,
         capture_mode=mode,
         und_price=_underlying_price(sample.underlying),
+        und_age_s=_underlying_age_s(sample),
         used_fallback_exchange=sample.exchange != context.exchange,
         discovery_stale=context.contract_set.stale,
         snapshot_error=is_error,
@@ -125,6 +126,12 @@ def _underlying_price(quote: Quote | None) -> float | None:
         return None
     mid = quote.mid()
     return mid if mid is not None else quote.last
+
+
+def _underlying_age_s(sample: Sample) -> float | None:
+    if sample.underlying is None or sample.underlying.last_tick_at is None:
+        return None
+    return (sample.asof - sample.underlying.last_tick_at).total_seconds()
 
 
 def _served(quote: Quote) -> int | None:

@@ -55,19 +55,33 @@ def test_flags_of_the_quote(quote, expected):
 
 
 @pytest.mark.parametrize(
-    ("contract", "und_price", "mid", "expected"),
+    ("contract", "und_price", "ask", "expected"),
     [
-        pytest.param(CALL, 210.0, 9.5, ["below_intrinsic"], id="call"),
-        pytest.param(PUT, 190.0, 9.5, ["below_intrinsic"], id="put"),
-        pytest.param(CALL, None, 9.5, [], id="unknown-underlying"),
-        pytest.param(CALL, 210.0, 10.5, [], id="above"),
+        pytest.param(CALL, 210.0, 9.9, ["below_intrinsic"], id="call"),
+        pytest.param(PUT, 190.0, 9.9, ["below_intrinsic"], id="put"),
+        pytest.param(CALL, None, 9.9, [], id="unknown-underlying"),
+        pytest.param(CALL, 210.0, 10.0, [], id="at-intrinsic"),
     ],
 )
-def test_below_intrinsic(contract, und_price, mid, expected):
+def test_below_intrinsic_is_judged_by_the_offer(contract, und_price, ask, expected):
     delta = 0.5 if contract.right == "C" else -0.5
-    quote = good(bid=mid - 0.1, ask=mid + 0.1, delta=delta)
+    quote = good(bid=ask - 0.5, ask=ask, delta=delta)
 
     assert flags_of(quote, contract, und_price=und_price) == expected
+
+
+@pytest.mark.parametrize(
+    ("und_age_s", "und_price_model", "expected"),
+    [
+        pytest.param(59.0, 200.5, [], id="together"),
+        pytest.param(61.0, 200.5, ["und_async"], id="old"),
+        # more than half a percent apart
+        pytest.param(1.0, 201.1, ["und_async"], id="model-used-another-price"),
+        pytest.param(None, None, [], id="nothing-known"),
+    ],
+)
+def test_underlying_from_another_moment(und_age_s, und_price_model, expected):
+    assert flags_of(good(und_price_model=und_price_model), und_age_s=und_age_s) == expected
 
 
 def test_circumstances_are_flagged_also_without_a_quote():
