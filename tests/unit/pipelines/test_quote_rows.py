@@ -1,5 +1,6 @@
 """Samples become rows that say what was captured, when and how; what is no quote of the slot keeps no price."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -25,7 +26,7 @@ LIVE = Quote(
     iv=0.24, delta=0.51, gamma=0.02, theta=-0.11, vega=0.3, opt_price=5.1, und_price_model=275.3,
     market_data_type=MarketDataType.LIVE,
 )  # fmt: skip
-UNDERLYING = Quote(bid=275.2, ask=275.4, last=275.3, last_tick_at=SLOTS[1].instant_utc + timedelta(seconds=7))
+UNDERLYING = Quote(bid=275.2, ask=275.4, last=275.3)
 
 
 def context(slot=SLOTS[1], *, stale=False, reference_price=271.49):
@@ -41,7 +42,8 @@ def row_of(sample, **changes):
 
 
 def sampled(seconds=8.0, quote=LIVE, slot=SLOTS[1], exchange="SMART", **fields):
-    return Sample(CALL, exchange, slot.instant_utc + timedelta(seconds=seconds), quote, UNDERLYING, **fields)
+    asof = slot.instant_utc + timedelta(seconds=seconds)
+    return Sample(CALL, exchange, asof, quote, replace(UNDERLYING, last_tick_at=asof - timedelta(seconds=1)), **fields)
 
 
 def test_a_kept_quote_carries_every_value():
@@ -49,7 +51,7 @@ def test_a_kept_quote_carries_every_value():
 
     expected = {
         "conid": 700001, "bid": 5.0, "ask": 5.2, "mid": 5.1, "last": 5.1, "volume": 1234, "iv": 0.24, "delta": 0.51,
-        "greeks_source": "ib_model", "und_bid": 275.2, "und_last": 275.3, "und_asof_ts": UNDERLYING.last_tick_at,
+        "greeks_source": "ib_model", "und_bid": 275.2, "und_last": 275.3, "und_asof_ts": SLOTS[1].instant_utc + timedelta(seconds=7),
         "reference_price": 271.49, "capture_mode": "on_time", "market_data_type": 1, "market_data_type_requested": 3,
         "snapshot_error": False, "error_type": None, "quote_exchange": "SMART", "data_quality_flag": [],
     }  # fmt: skip
