@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from opt_data.core.chain_filter import ClassKind, class_kind
 from opt_data.core.contracts import OptionContract
 from opt_data.core.quotes import Quote
 from opt_data.core.slots import CaptureMode
@@ -107,5 +108,4 @@ def intrinsic(contract: OptionContract, und_price: float) -> float:
 def is_adjusted(contract: OptionContract) -> bool:
     """A class with a digit behind the symbol (``AMD1``), or a multiplier that is not 100, marks a non-standard
     contract after a corporate action."""
-    suffix = contract.trading_class.removeprefix(contract.underlying.replace(" ", ""))
-    return contract.multiplier != 100 or (suffix.isdigit() and suffix != "")
+    return contract.multiplier != 100 or (class_kind(contract.underlying, contract.trading_class) is ClassKind.ADJUSTED)

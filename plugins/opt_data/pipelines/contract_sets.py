@@ -5,7 +5,7 @@ from datetime import date
 
 from opt_data.core.contracts import ContractSet, Series, Underlying
 from opt_data.core.sessions import NEW_YORK
-from opt_data.errors import GatewayUnavailable, TransientError
+from opt_data.errors import GatewayUnavailable
 from opt_data.gateway.discovery import IbContractGateway
 from opt_data.gateway.port import OptionParams, Qualified, ReferencePrice, ResolvedUnderlying
 from opt_data.gateway.session import GatewayAddress, GatewayLimits, GatewaySession, open_session
@@ -59,7 +59,7 @@ async def freeze_contract_set(
                 calendar=stores.calendar, settings=settings, clock=session.clock,
                 stored_contracts=stores.reader.stored_contracts,
             )  # fmt: skip
-    except TransientError as failure:
+    except GatewayUnavailable as failure:
         return carry_over_contract_set(
             underlying, trade_date, failure, cache=stores.cache, settings=settings, clock=stores.clock
         )
