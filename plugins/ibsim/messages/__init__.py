@@ -1,0 +1,1 @@
+"""What client and gateway say to each other, one frozen dataclass per message."""

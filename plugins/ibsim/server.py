@@ -1,0 +1,278 @@
+"""The sockets: one thread reads and notes arrival times, the event loop does everything else.
+
+Reading apart is what keeps the count of messages in a sliding second honest: however long the loop is busy with ticks,
+a message is dated when it arrives.
+"""
+
+import asyncio
+import contextlib
+import logging
+import selectors
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+from ibsim.clock import MarketClock
+from ibsim.control import ControlServer
+from ibsim.events import EventTimer
+from ibsim.gateway import Gateway
+from ibsim.scenario import Scenario
+from ibsim.session import ClientSession
+from ibsim.wire import FrameSplitter, ProtocolError
+
+log = logging.getLogger("ibsim.server")
+LOOPBACK = "127.0.0.1"
+_RECEIVE_BYTES = 65536
+_BACKLOG = 128
+#: How long one thread may keep the interpreter while the reader waits for it.
+_SWITCH_INTERVAL_S = 0.0005
+
+
+class SocketReader(threading.Thread):
+    """Reads all sockets in a thread of its own and hands (arrival time, bytes) to the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(name="ibsim-reader", daemon=True)
+        self._loop = loop
+        self._selector = selectors.DefaultSelector()
+        self._orders: deque[Callable[[], None]] = deque()
+        self._wake_out, self._wake_in = socket.socketpair()
+        self._wake_out.setblocking(False)
+        self._selector.register(self._wake_out, selectors.EVENT_READ, None)
+        self._stopping = False
+
+    def add(self, sock: socket.socket, on_readable: Callable[[float], None]) -> None:
+        """Watch a socket; ``on_readable(arrived_s)`` runs in the reader's thread."""
+        self._order(lambda: self._selector.register(sock, selectors.EVENT_READ, on_readable) and None)
+
+    def remove(self, sock: socket.socket, then: Callable[[], None]) -> None:
+        """Stop watching; ``then`` runs in the event loop once no more reading can happen."""
+
+        def forget() -> None:
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(sock)
+            self._loop.call_soon_threadsafe(then)
+
+        self._order(forget)
+
+    def hand_over(self, call: Callable[..., None], *args: object) -> None:
+        """Run something in the event loop."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody is left to hand over to
+            self._loop.call_soon_threadsafe(call, *args)
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._order(lambda: None)
+        self.join()
+        self._selector.close()
+        self._wake_in.close()
+        self._wake_out.close()
+
+    def _order(self, order: Callable[[], None]) -> None:
+        self._orders.append(order)
+        with contextlib.suppress(BlockingIOError):
+            self._wake_in.send(b"x")
+
+    def run(self) -> None:
+        while not self._stopping:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    with contextlib.suppress(BlockingIOError):
+                        self._wake_out.recv(4096)
+                else:
+                    key.data(time.monotonic())
+            while self._orders:
+                self._orders.popleft()()
+
+
+class Connection:
+    """One client's socket: reads in the reader's thread, writes in the event loop, many messages in one piece."""
+
+    def __init__(self, sock: socket.socket, reader: SocketReader, gateway: Gateway) -> None:
+        self._sock = sock
+        self._reader = reader
+        self._loop = asyncio.get_running_loop()
+        self._splitter = FrameSplitter()
+        self._pending = bytearray()
+        self._flush_planned = False
+        self._waits_for_room = False
+        self._is_closing = False
+        self._on_gone: Callable[[Connection], None] = lambda _: None
+        self.session = ClientSession(gateway, self)
+
+    def start(self, on_gone: Callable[["Connection"], None]) -> None:
+        self._on_gone = on_gone
+        self._sock.setblocking(False)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reader.add(self._sock, self._on_readable)
+
+    def _on_readable(self, arrived_s: float) -> None:
+        try:
+            data = self._sock.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._reader.hand_over(self._received, arrived_s, data)
+        if not data:
+            self._reader.remove(self._sock, lambda: None)
+
+    def _received(self, arrived_s: float, data: bytes) -> None:
+        if self._is_closing:
+            return
+        if not data:
+            self.close()
+            return
+        try:
+            for payload in self._splitter.feed(data):
+                self.session.receive(arrived_s, payload)
+        except ProtocolError as error:
+            log.warning("closing a connection: %s", error)
+            self.close()
+
+    def write(self, data: bytes) -> None:
+        """Send soon: everything written in one turn of the loop goes out together."""
+        if self._is_closing:
+            return
+        self._pending += data
+        if not self._flush_planned and not self._waits_for_room:
+            self._flush_planned = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_planned = False
+        if not self._pending or self._sock.fileno() < 0:
+            return
+        try:
+            sent = self._sock.send(self._pending)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._pending.clear()
+            self.close()
+            return
+        del self._pending[:sent]
+        if self._pending and not self._waits_for_room:
+            self._waits_for_room = True
+            self._loop.add_writer(self._sock, self._flush)
+        elif not self._pending and self._waits_for_room:
+            self._waits_for_room = False
+            self._loop.remove_writer(self._sock)
+
+    def close(self) -> None:
+        """Send what can be sent at once, then close."""
+        if self._is_closing:
+            return
+        self._flush()
+        self._is_closing = True
+        if self._waits_for_room:
+            self._loop.remove_writer(self._sock)
+        self.session.closed()
+        self._reader.remove(self._sock, self._sock_close)
+
+    def _sock_close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+        self._on_gone(self)
+
+
+class GatewayServer:
+    """A running simulated gateway. Use ``serve``."""
+
+    def __init__(self, gateway: Gateway, port: int, control_port: int) -> None:
+        self.gateway = gateway
+        self.port = port
+        self.control_port = control_port
+        self.stop_requested = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._reader = SocketReader(self._loop)
+        self._connections: set[Connection] = set()
+        self._listener: socket.socket | None = None
+        self._control = ControlServer(gateway, self.stop_requested.set)
+        self._events = EventTimer(gateway, self._control.perform)
+
+    async def start(self) -> None:
+        """Bind the ports (0 chooses free ones) and begin."""
+        self._reader.start()
+        self.control_port = await self._control.start(LOOPBACK, self.control_port)
+        self._listen()
+        if not self.gateway.is_listening:
+            self._stop_listening()
+        self.gateway.on_listening_changed = self._listening_changed
+        self._events.start()
+
+    async def stop(self) -> None:
+        """Close everything."""
+        self._events.stop()
+        self._stop_listening()
+        for connection in list(self._connections):
+            connection.close()
+        await self._control.stop()
+        self._reader.stop()
+
+    def _listening_changed(self) -> None:
+        if self.gateway.is_listening and self._listener is None:
+            self._listen()
+        elif not self.gateway.is_listening:
+            self._stop_listening()
+
+    def _listen(self) -> None:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((LOOPBACK, self.port))
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+        self.port = listener.getsockname()[1]
+        self._listener = listener
+        self._reader.add(listener, lambda _: self._accept(listener))
+
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            listener, self._listener = self._listener, None
+            self._reader.remove(listener, lambda: None)
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        """Runs in the reader's thread."""
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return
+        self._reader.hand_over(self._accepted, sock)
+
+    def _accepted(self, sock: socket.socket) -> None:
+        connection = Connection(sock, self._reader, self.gateway)
+        self._connections.add(connection)
+        connection.start(self._connections.discard)
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    scenario: Scenario | None = None, *, clock: MarketClock | None = None, port: int = 0, control_port: int = 0
+) -> AsyncIterator[GatewayServer]:
+    """Run a gateway inside this event loop, on loopback.
+
+    Parameters
+    ----------
+    scenario
+        Default: all defaults.
+    clock
+        Default: the machine's time.
+    port, control_port
+        0 chooses a free one; see the server's ``port`` and ``control_port``.
+    """
+    server = GatewayServer(Gateway(scenario or Scenario(), clock or MarketClock()), port, control_port)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
+        sys.setswitchinterval(interval)
