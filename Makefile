@@ -55,7 +55,7 @@ lock: install ## Resolve the dependencies of pyproject.toml anew into requiremen
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --no-annotate --no-header $(if $(UPGRADE),--upgrade)
 
 clean: ## Remove the environment, the demo with its data, and caches
-	@$(if $(wildcard .run),$(BIN)/python -m tools.demo --stop)
+	@if [ -d .run ] && [ -x $(BIN)/python ]; then $(BIN)/python -m tools.demo --stop; fi
 	@rm -rf .run $(VENV) .venvs build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} + -o -name '*.egg-info' -type d -prune -exec rm -rf {} +
 

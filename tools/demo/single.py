@@ -29,7 +29,7 @@ def only_demo(places: Places, progress: Progress) -> Iterator[None]:
             raise DemoFailed(_already_running(places)) from None
         if places.sessions.exists():
             progress.say("An earlier start was killed; ending what it left behind")
-            end_leftovers(places.airflow_home, places.sessions)
+            end_leftovers(places.airflow_home, places.sessions, patience_s=3.0)
         try:
             announce(places, "")
             yield
