@@ -103,8 +103,15 @@ class AirflowApi:
             if not page["task_instances"] or len(found) >= page["total_entries"]:
                 return found
 
-    def _find(self, path: str) -> dict[str, Any] | None:
-        response = self._send("GET", path)
+    def returned(self, task: Mapping[str, Any]) -> Any:
+        """What a task instance returned, or None."""
+        run = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}"
+        path = f"{run}/taskInstances/{task['task_id']}/xcomEntries/return_value"
+        found = self._find(path, params={"map_index": task["map_index"], "deserialize": False, "stringify": False})
+        return None if found is None else found["value"]
+
+    def _find(self, path: str, **request: Any) -> dict[str, Any] | None:
+        response = self._send("GET", path, **request)
         if response.status_code == NOT_FOUND:
             return None
         return self._body("GET", path, response)

@@ -73,7 +73,7 @@ def _follow(api: AirflowApi, dag_id: str, run_id: str, progress: Progress, requi
         if run is None:
             raise DemoFailed(f"{run_id} of {dag_id} was deleted while it ran")
         tasks = api.task_instances(dag_id, run_id)
-        if _tell_changes(dag_id, tasks, seen, progress):
+        if _tell_changes(api, tasks, seen, progress):
             changed_at = time.monotonic()
         if run["state"] in FINISHED:
             _require_success(dag_id, run, tasks)
@@ -88,20 +88,34 @@ def _follow(api: AirflowApi, dag_id: str, run_id: str, progress: Progress, requi
 
 
 def _tell_changes(
-    dag_id: str, tasks: list[dict[str, Any]], seen: dict[tuple[str, int], str], progress: Progress
+    api: AirflowApi, tasks: list[dict[str, Any]], seen: dict[tuple[str, int], str], progress: Progress
 ) -> bool:
     changed = False
     for task in tasks:
         key = (task["task_id"], task["map_index"])
         state = task["state"] or "waiting"
-        if seen.get(key) == state:
+        # A mapped instance gets its label a moment after it began; without it nobody knows which symbol it is.
+        is_nameless = state == "running" and task["map_index"] >= 0 and not task.get("rendered_map_index")
+        if seen.get(key) == state or is_nameless:
             continue
         changed = True
         seen[key] = state
         if state in ("running", "up_for_retry", "success", *TASK_FAILED):
-            took = f" after {task['duration']:.1f} s" if state == "success" and task.get("duration") else ""
-            progress.say(f"{dag_id}: {_label(task)} {state.replace('_', ' ')}{took}")
+            progress.say(f"{task['dag_id']}: {_label(task)} {state.replace('_', ' ')}{_result(api, task)}")
     return changed
+
+
+def _result(api: AirflowApi, task: dict[str, Any]) -> str:
+    """What a finished instance says of itself: how long it took, and what it kept or found."""
+    if task["state"] != "success":
+        return ""
+    text = f" after {task['duration']:.1f} s" if task.get("duration") else ""
+    said = api.returned(task) if task["map_index"] >= 0 else None
+    if isinstance(said, dict) and {"kept", "expected"} <= said.keys():
+        text += f", {said['kept']} of {said['expected']} contracts"
+    elif isinstance(said, dict) and "contracts" in said:
+        text += f", {said['contracts']} contracts"
+    return text
 
 
 def _label(task: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from ibsim.control import ControlClient
 from opt_data.bootstrap import session_calendar
@@ -101,8 +102,8 @@ def _show(
     places: Places, progress: Progress, settings: Settings, slot: Slot, position: session_walk.Position, failure: str
 ) -> int:
     """Print the table; 0 and the position moved on if everything is accounted for, otherwise 1."""
-    data_root = settings.paths.data_root
-    results = summary.read_results(data_root, slot)
+    data_root = _as_typed(places, settings.paths.data_root)
+    results = summary.read_results(settings.paths.data_root, slot)
     progress.plain(f"\n  Slot {slot.label} New York of {slot.session.day}, simulated; files below {data_root}\n")
     progress.plain(textwrap.indent(summary.table(results), "  "))
     found = _unaccounted(settings, slot)
@@ -118,13 +119,17 @@ def _show(
     progress.plain(
         f"\n  All {expected} expected contracts are accounted for: {kept} quotes, {expected - kept} without."
     )
+    python = _as_typed(places, Path(sys.executable))
     progress.plain("\nThree questions to ask the files:\n")
     for question in summary.questions(data_root):
-        progress.plain(
-            f"  {sys.executable} -c 'import duckdb, sys; duckdb.sql(sys.argv[1]).show()' \\\n    \"{question}\""
-        )
+        progress.plain(f"  {python} -c 'import duckdb, sys; duckdb.sql(sys.argv[1]).show()' \\\n    \"{question}\"")
     replace(position, done=True).save(places.position)
     return 0
+
+
+def _as_typed(places: Places, path: Path) -> Path:
+    """A path as a person in the checkout types it."""
+    return path.relative_to(places.checkout) if path.is_relative_to(places.checkout) else path
 
 
 def _unaccounted(settings: Settings, slot: Slot) -> list[str]:
