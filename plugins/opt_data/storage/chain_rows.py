@@ -13,7 +13,7 @@ from opt_data.tables.arrow_rows import table_from_rows
 from opt_data.tables.chain_columns import PRICES, QUOTE_VALUES
 from opt_data.tables.datasets import RAW_CHAIN_INTRADAY
 from opt_data.tables.flags import IMPLIED_BY_CAPTURE_MODE, ordered_flags, unknown_flags
-from opt_data.tables.row_check import checked_rows
+from opt_data.tables.row_check import checked_rows, place_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,7 +50,7 @@ def attempt_table(
     stamped = [_stamped(index, row, stamp) for index, row in enumerate(rows)]
     checked = checked_rows(RAW_CHAIN_INTRADAY, stamped)
     for index, row in enumerate(checked):
-        _check_answer(_place(index, row), row, slot)
+        _check_answer(place_of(index, row), row, slot)
     return table_from_rows(checked, RAW_CHAIN_INTRADAY)
 
 
@@ -73,12 +73,8 @@ def _stamp(slot: Slot, partition: ChainPartition, run: IngestRun, known_at: date
     }
 
 
-def _place(index: int, row: Mapping[str, object]) -> str:
-    return f"row {index} (conid {row.get('conid')})"
-
-
 def _stamped(index: int, row: Mapping[str, object], stamp: Mapping[str, object]) -> dict[str, object]:
-    place = _place(index, row)
+    place = place_of(index, row)
     for name, value in stamp.items():
         given = row.get(name)
         if given is not None and given != value:

@@ -50,6 +50,6 @@ def decode(data: bytes, dataset: Dataset, *, origin: str) -> "pa.Table":
         # the file itself, not pq.read_table: that would take name=value folders of a path for columns
         with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
             table = file.read(use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FileUnreadable(f"{origin} is no readable Parquet file: {error}", path=origin) from error
     return conform(table, dataset, origin=origin)

@@ -132,7 +132,7 @@ CAPTURE = (
     _capture("asof_ts", ColumnType.TIMESTAMP, "When the row was really sampled; null if it never was.", "UTC",
              is_nullable=True),
     _capture("lag_s", ColumnType.FLOAT64, "`asof_ts` minus `sample_time`.", "seconds", Sign.NON_NEGATIVE,
-             is_nullable=True, sentinels=_NONE_SENT),
+             is_nullable=True),
     _capture("capture_mode", ColumnType.STRING,
              "How far the row shows its slot's instant; null in a row without a quote.",
              is_nullable=True, choices=tuple(CaptureMode)),

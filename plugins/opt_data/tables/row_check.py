@@ -46,9 +46,14 @@ def checked_row(dataset: Dataset, row: Mapping[str, object], place: str) -> dict
     return {column.name: _checked_value(column, row.get(column.name), place) for column in dataset.columns}
 
 
+def place_of(index: int, row: Mapping[str, object]) -> str:
+    """Which row this is, for messages: its number and, if it has one, its contract."""
+    return f"row {index} (conid {row['conid']})" if "conid" in row else f"row {index}"
+
+
 def checked_rows(dataset: Dataset, rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     """All rows checked, and the primary key found unique."""
-    checked = [checked_row(dataset, row, f"row {index}") for index, row in enumerate(rows)]
+    checked = [checked_row(dataset, row, place_of(index, row)) for index, row in enumerate(rows)]
     seen: dict[tuple[object, ...], int] = {}
     for index, row in enumerate(checked):
         key = tuple(row[name] for name in dataset.primary_key)
