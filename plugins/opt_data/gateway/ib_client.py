@@ -40,6 +40,9 @@ READ_ONLY_MESSAGES = frozenset({
 })  # fmt: skip
 """All this package may ever say. Orders, accounts and positions are not in it."""
 
+# Every failure reaches its caller as an error of ours; the library would say it a second time, as an alarm.
+logging.getLogger("ib_insync").setLevel(logging.CRITICAL)
+
 ErrorListener = Callable[[int, int, str], None]
 
 
