@@ -401,19 +401,23 @@ def test_impossible_parameters_are_refused(arguments: dict[str, object], complai
         SessionTimetable(**arguments)  # type: ignore[arg-type]
 
 
-def test_a_bad_overrides_file_is_refused_while_parsing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_bad_overrides_file_is_refused_while_parsing_and_to_a_person_who_triggers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     path = tmp_path / "overrides.csv"
     path.write_text("date,kind,close_et,reason,source,known_at\n2025-11-28,shut,,Storm,,\n")
-    monkeypatch.setenv("OPT_DATA_CALENDAR_OVERRIDES", str(path))
+    monkeypatch.setenv("OPT_DATA__CALENDAR__OVERRIDES_FILE", str(path))
 
     with pytest.raises(AirflowTimetableInvalid, match=r"overrides\.csv:2: kind 'shut' is none of"):
         SlotTimetable().validate()
+    with pytest.raises(ValueError, match=r"overrides\.csv:2: kind 'shut' is none of"):
+        SlotTimetable().infer_manual_data_interval(run_after=at("2025-11-28T15:10"))
 
 
 def test_a_closure_announced_during_the_day_ends_its_slots(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "overrides.csv"
     path.write_text("date,kind,close_et,reason,source,known_at\n")
-    monkeypatch.setenv("OPT_DATA_CALENDAR_OVERRIDES", str(path))
+    monkeypatch.setenv("OPT_DATA__CALENDAR__OVERRIDES_FILE", str(path))
     timetable = SlotTimetable()
     restriction = catch_up("2026-03-11T00:00", "2026-03-12T00:00")
     full_day = ahead(timetable, restriction)

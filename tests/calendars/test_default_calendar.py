@@ -17,7 +17,6 @@ Write = Callable[..., Path]
 
 
 def test_the_project_file_is_found_from_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("OPT_DATA_CALENDAR_OVERRIDES", raising=False)
     monkeypatch.chdir(tmp_path)
 
     assert overrides_file().path == PROJECT / "include" / "config" / "calendar_overrides.csv"
@@ -27,23 +26,12 @@ def test_the_shipped_file_is_valid_and_changes_nothing() -> None:
     assert overrides_file(PROJECT / "include" / "config" / "calendar_overrides.csv").read() == {}
 
 
-def test_an_argument_goes_before_the_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, write_overrides: Write
-) -> None:
-    monkeypatch.setenv("OPT_DATA_CALENDAR_OVERRIDES", str(tmp_path / "named.csv"))
+def test_one_process_has_one_calendar_for_a_file(write_overrides: Write) -> None:
+    path = write_overrides("2026-03-11,closed,,Storm,,")
 
-    assert overrides_file().path == tmp_path / "named.csv"
-    assert overrides_file(write_overrides()).path == tmp_path / "overrides.csv"
+    calendar = default_calendar(path)
 
-
-def test_the_calendar_is_shared_and_follows_the_environment(
-    monkeypatch: pytest.MonkeyPatch, write_overrides: Write
-) -> None:
-    monkeypatch.setenv("OPT_DATA_CALENDAR_OVERRIDES", str(write_overrides("2026-03-11,closed,,Storm,,")))
-
-    calendar = default_calendar()
-
-    assert default_calendar() is calendar
+    assert default_calendar(path) is calendar
     with pytest.raises(NotASession, match="Storm"):
         calendar.session(date(2026, 3, 11))
 
@@ -57,13 +45,11 @@ def test_without_the_setting_an_unknown_year_is_an_error(write_overrides: Write)
     assert default_calendar(path, fixed_hours_fallback=True).session(date(2031, 3, 3)).day == date(2031, 3, 3)
 
 
-def test_a_named_file_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("OPT_DATA_CALENDAR_OVERRIDES", str(tmp_path / "nowhere.csv"))
-
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=r"nowhere\.csv does not exist"):
-        check_overrides()
+        check_overrides(tmp_path / "nowhere.csv")
     with pytest.raises(ConfigInvalid, match=r"nowhere\.csv does not exist"):
-        default_calendar().session(date(2026, 3, 11))
+        default_calendar(tmp_path / "nowhere.csv").session(date(2026, 3, 11))
 
 
 def test_a_missing_library_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@
 first question is asked.
 """
 
-import os
 from functools import cache
 from pathlib import Path
 
@@ -13,9 +12,7 @@ from opt_data.calendars.overrides import OverridesFile
 from opt_data.calendars.xnys import XnysCalendar
 from opt_data.core.sessions import SessionCalendar
 
-__all__ = ["OVERRIDES_VARIABLE", "check_overrides", "default_calendar", "overrides_file"]
-
-OVERRIDES_VARIABLE = "OPT_DATA_CALENDAR_OVERRIDES"
+__all__ = ["check_overrides", "default_calendar", "overrides_file"]
 
 # <project>/plugins/opt_data/calendars/__init__.py: found from the package, not from AIRFLOW_HOME or the current folder,
 # because the scheduler, the workers and a person's shell have different ones.
@@ -40,14 +37,12 @@ def default_calendar(overrides: Path | None = None, *, fixed_hours_fallback: boo
 
 
 def overrides_file(explicit: Path | None = None) -> OverridesFile:
-    """Find the overrides file: the argument, else ``$OPT_DATA_CALENDAR_OVERRIDES``, else the project's own.
+    """Find the overrides file: the one that the settings name, else the project's own.
 
     A file that somebody named must exist. The project's own may be missing: then there are no overrides.
     """
     if explicit is not None:
         return OverridesFile(explicit.absolute())
-    if named := os.environ.get(OVERRIDES_VARIABLE):
-        return OverridesFile(Path(named).absolute())
     return OverridesFile(_PROJECT_ROOT / "include" / "config" / "calendar_overrides.csv", may_be_missing=True)
 
 

@@ -8,7 +8,6 @@ import pendulum
 from airflow.exceptions import AirflowTimetableInvalid
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 
-from opt_data.calendars import check_overrides, default_calendar
 from opt_data.core.clock import Clock, SystemClock
 from opt_data.core.sessions import SessionCalendar
 from opt_data.errors import CalendarUnavailable, ConfigInvalid
@@ -25,33 +24,29 @@ class SessionBoundTimetable(Timetable):
     Parameters
     ----------
     calendar, clock
-        For tests; not serialized. Without them, the process's calendar and the machine's clock.
+        For tests; not serialized. Without them, the configured calendar and the machine's clock.
     """
 
     def __init__(self, *, calendar: SessionCalendar | None = None, clock: Clock | None = None) -> None:
         self._given_calendar = calendar
         self._clock: Clock = clock or SystemClock()
 
-    @property
-    def calendar(self) -> SessionCalendar:
-        return self._given_calendar or default_calendar()
-
     # ---- what a timetable of ours must answer ----------------------------------------------------------------
 
     @abstractmethod
-    def first_run_from(self, at: datetime) -> PlannedRun:
+    def first_run_from(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
         """The first run with ``start >= at``."""
 
     @abstractmethod
-    def run_following(self, start: datetime) -> PlannedRun:
+    def run_following(self, calendar: SessionCalendar, start: datetime) -> PlannedRun:
         """The run after the one whose data interval starts at ``start``."""
 
     @abstractmethod
-    def newest_run_begun(self, at: datetime) -> PlannedRun:
+    def newest_run_begun(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
         """The last run with ``start <= at``."""
 
     @abstractmethod
-    def newest_run_due(self, at: datetime) -> PlannedRun:
+    def newest_run_due(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
         """The last run with ``run_after <= at``."""
 
     # ---- what Airflow asks -----------------------------------------------------------------------------------
@@ -59,15 +54,16 @@ class SessionBoundTimetable(Timetable):
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
+        calendar = self._calendar()
         bounds = []
         if last_automated_data_interval is not None:
-            bounds.append(self.run_following(last_automated_data_interval.start))
+            bounds.append(self.run_following(calendar, last_automated_data_interval.start))
         if restriction.earliest is not None:
-            bounds.append(self.first_run_from(restriction.earliest))
+            bounds.append(self.first_run_from(calendar, restriction.earliest))
         if not restriction.catchup:
             now = self._clock.now()
-            due = self.newest_run_due(now)
-            bounds.append(first_worth_creating(due, self.run_following(due.start), now))
+            due = self.newest_run_due(calendar, now)
+            bounds.append(first_worth_creating(due, self.run_following(calendar, due.start), now))
         if not bounds:
             return None
         run = max(bounds, key=lambda bound: bound.start)
@@ -81,21 +77,35 @@ class SessionBoundTimetable(Timetable):
         Raises
         ------
         ValueError
-            The calendar has no answer for that time; the API shows the sentence to the person who clicked.
+            The calendar has no answer for that time, or settings or overrides file are wrong; the API shows the
+            sentence to the person who clicked.
         """
         try:
-            return _interval(self.newest_run_begun(run_after))
-        except CalendarUnavailable as error:
+            return _interval(self.newest_run_begun(self._calendar(), run_after))
+        except (CalendarUnavailable, ConfigInvalid) as error:
             raise ValueError(str(error)) from error
 
     def validate(self) -> None:
         """Make a bad overrides file an import error in the UI; in ``next_dagrun_info`` it would only be a log line."""
         if self._given_calendar is not None:
             return
+        from opt_data.calendars import check_overrides
+        from opt_data.config.load import load_settings
+
         try:
-            check_overrides()
+            check_overrides(load_settings().calendar.overrides_file)
         except ConfigInvalid as error:
             raise AirflowTimetableInvalid(str(error)) from error
+
+    def _calendar(self) -> SessionCalendar:
+        """The calendar of this question: the settings may name another one at the next."""
+        if self._given_calendar is not None:
+            return self._given_calendar
+        # Imported here, so that a fault anywhere in the package cannot unregister the timetables.
+        from opt_data.bootstrap import session_calendar
+        from opt_data.config.load import load_settings
+
+        return session_calendar(load_settings())
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other.serialize() == self.serialize()

@@ -69,21 +69,21 @@ class SessionTimetable(SessionBoundTimetable):
     def deserialize(cls, data: dict[str, Any]) -> "SessionTimetable":
         return cls(anchor=data["anchor"], offset_min=data["offset_min"])
 
-    def first_run_from(self, at: datetime) -> PlannedRun:
-        run = self._run(self.calendar.next_session(new_york_date(at) - ONE_DAY))
-        return run if run.start >= at else self.run_following(run.start)
+    def first_run_from(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
+        run = self._run(calendar.next_session(new_york_date(at) - ONE_DAY))
+        return run if run.start >= at else self.run_following(calendar, run.start)
 
-    def run_following(self, start: datetime) -> PlannedRun:
+    def run_following(self, calendar: SessionCalendar, start: datetime) -> PlannedRun:
         # By date, not by instant: after a change of offset_min the same session must not run twice.
-        return self._run(self.calendar.next_session(new_york_date(start)))
+        return self._run(calendar.next_session(new_york_date(start)))
 
-    def newest_run_begun(self, at: datetime) -> PlannedRun:
-        run = self._run(self.calendar.previous_session(new_york_date(at) + ONE_DAY))
-        return run if run.start <= at else self._run(self.calendar.previous_session(run.session.day))
+    def newest_run_begun(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
+        run = self._run(calendar.previous_session(new_york_date(at) + ONE_DAY))
+        return run if run.start <= at else self._run(calendar.previous_session(run.session.day))
 
-    def newest_run_due(self, at: datetime) -> PlannedRun:
-        run = self._run(self.calendar.previous_session(new_york_date(at) + ONE_DAY))
-        return run if run.run_after <= at else self._run(self.calendar.previous_session(run.session.day))
+    def newest_run_due(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
+        run = self._run(calendar.previous_session(new_york_date(at) + ONE_DAY))
+        return run if run.run_after <= at else self._run(calendar.previous_session(run.session.day))
 
     def _run(self, session: TradingSession) -> PlannedRun:
         anchor_utc = session.open_utc if self.anchor == "open" else session.close_utc

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from opt_data.calendars.slot_search import first_slot_from, newest_slot_at
+from opt_data.core.sessions import SessionCalendar
 from opt_data.core.slots import Slot
 from opt_data.timetables.planned_run import PlannedRun
 from opt_data.timetables.session_bound import SessionBoundTimetable
@@ -23,17 +24,17 @@ class SlotTimetable(SessionBoundTimetable):
     def summary(self) -> str:
         return "XNYS slots"
 
-    def first_run_from(self, at: datetime) -> PlannedRun:
-        return _run(first_slot_from(self.calendar, at))
+    def first_run_from(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
+        return _run(first_slot_from(calendar, at))
 
-    def run_following(self, start: datetime) -> PlannedRun:
-        return _run(first_slot_from(self.calendar, start + RESOLUTION))
+    def run_following(self, calendar: SessionCalendar, start: datetime) -> PlannedRun:
+        return _run(first_slot_from(calendar, start + RESOLUTION))
 
-    def newest_run_begun(self, at: datetime) -> PlannedRun:
-        return _run(newest_slot_at(self.calendar, at))
+    def newest_run_begun(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
+        return _run(newest_slot_at(calendar, at))
 
-    def newest_run_due(self, at: datetime) -> PlannedRun:
-        return self.newest_run_begun(at)
+    def newest_run_due(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
+        return self.newest_run_begun(calendar, at)
 
 
 def _run(slot: Slot) -> PlannedRun:
