@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from ibsim.clock import iso_utc, parse_instant
 from ibsim.gateway import Gateway
+from ibsim.market.hours import new_york_date
 
 _MAX_LINE_BYTES = 1 << 26
 
@@ -36,6 +37,7 @@ class ControlServer:
             "requests_seen": self._requests_seen,
             "sent": self._sent,
             "truth": self._truth,
+            "find": self._find,
             "begin_outage": lambda code=1100: gateway.begin_outage(code),
             "end_outage": lambda data_lost=False: gateway.end_outage(data_lost=data_lost),
             "break_farm": gateway.break_farm,
@@ -104,6 +106,19 @@ class ControlServer:
         self, conid: int | None = None, req_id: int | None = None, client_id: int | None = None
     ) -> list[dict[str, Any]]:
         return [record.describe() for record in self._gateway.journal.records(conid, req_id, client_id)]
+
+    def _find(
+        self, symbol: str, last_trade: str = "", strike: float = 0.0, right: str = "", trading_class: str = ""
+    ) -> list[int]:
+        market = self._gateway.market
+        instrument = market.universe.by_symbol(symbol)
+        if instrument is None:
+            return []
+        today = new_york_date(self._gateway.clock.now_s())
+        found = market.chains.find(
+            instrument, today, last_trade=last_trade, strike=strike, right=right, trading_class=trading_class
+        )
+        return [option.conid for option in found]
 
     def _truth(self, conid: int, at: str = "") -> dict[str, Any]:
         instant_s = parse_instant(at) if at else self._gateway.clock.now_s()
@@ -200,6 +215,13 @@ class ControlClient:
     def truth(self, conid: int, at: datetime | str = "") -> dict[str, Any]:
         """The market's own values of a contract at an instant (default: now)."""
         return cast("dict[str, Any]", self.call("truth", conid=conid, at=_instant(at)))
+
+    def find(
+        self, symbol: str, last_trade: str = "", strike: float = 0.0, right: str = "", trading_class: str = ""
+    ) -> list[int]:
+        """Conids of the options that trade now and fit the terms (``last_trade`` as ``YYYYMMDD`` or ``YYYYMM``)."""
+        terms = {"last_trade": last_trade, "strike": strike, "right": right, "trading_class": trading_class}
+        return cast("list[int]", self.call("find", symbol=symbol, **terms))
 
     def shutdown(self) -> None:
         self.call("shutdown")

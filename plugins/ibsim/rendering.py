@@ -72,7 +72,7 @@ class TickRenderer:
                 ticks.append(TickString(self._req_id, 33, quote.ask_exchange))
         if quote.last is not None:
             ticks += [self._price(4, quote.last, quote.last_size), self._size(5, quote.last_size)]
-            if not self._serving.is_delayed:
+            if quote.last_exchange and not self._serving.is_delayed:
                 ticks.append(TickString(self._req_id, 84, quote.last_exchange))
         if quote.last_time_s is not None:
             ticks.append(TickString(self._req_id, self._id(45), str(quote.last_time_s)))
