@@ -8,16 +8,19 @@ from opt_data.storage.port import MUST_NOT_EXIST, StoredObject
 
 
 class MemoryObjectStore:
-    """``ObjectStore`` in a dict. ``before_put`` is called with the key before each write, to let others in between."""
+    """``ObjectStore`` in a dict. ``before_put`` and ``after_read`` are called with the key, to let others in between."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.puts: list[str] = []
         self.before_put: Callable[[str], None] = lambda key: None
+        self.after_read: Callable[[str], None] = lambda key: None
 
     def read(self, key: str) -> StoredObject | None:
         data = self.objects.get(key)
-        return None if data is None else StoredObject(data, self._version(key))
+        stored = None if data is None else StoredObject(data, self._version(key))
+        self.after_read(key)
+        return stored
 
     def put(self, key: str, data: bytes, *, expected: str) -> str:
         self.before_put(key)

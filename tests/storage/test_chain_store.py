@@ -207,6 +207,21 @@ def test_a_writer_that_comes_in_between_loses_nothing(clock: FixedClock) -> None
     assert (result.won, result.clean.attempts) == (1, 2)
 
 
+def test_a_writer_that_commits_while_clean_is_rebuilt_from_raw_keeps_its_rows(clock: FixedClock) -> None:
+    port = MemoryObjectStore()
+    chains = ChainStore(port, clock)
+    commit(chains, "first", [quote_row(1)])
+
+    def slip_in(key: str) -> None:
+        if key.startswith("raw/"):
+            port.after_read = lambda key: None
+            commit(ChainStore(port, clock), "other", [quote_row(2)])
+
+    port.after_read = slip_in
+    chains.rebuild_clean(DAY, "AAPL")
+    assert origins(ChainReader(port)) == {1: "first", 2: "other"}
+
+
 def test_a_store_that_never_holds_still_ends_in_a_conflict_with_raw_complete(clock: FixedClock) -> None:
     port = MemoryObjectStore()
     tries = 0
@@ -241,6 +256,12 @@ def test_a_reader_is_given_the_day_as_it_was_known(chains: ChainStore, reader: C
     assert known(clock.now(), 4) == {}
     with pytest.raises(ValueError, match="no time zone"):
         known(datetime(2025, 11, 24, 16, 0))
+
+
+def test_a_contract_stored_under_two_routes_is_read_once(chains: ChainStore, reader: ChainReader) -> None:
+    commit(chains, "a", [late_row(1), quote_row(2)])
+    chains.commit_attempt(SLOT, "AAPL", "CBOE", [quote_row(1), late_row(2)], ingest("b"))
+    assert origins(reader) == {1: "b", 2: "a"}
 
 
 def test_a_reader_of_nothing_gets_an_empty_table_with_the_schema(reader: ChainReader) -> None:

@@ -68,6 +68,7 @@ class ChainReader:
         ValueError
             ``as_of`` is naive, or the symbol is not one.
         """
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         layer, dataset = "clean", CLEAN_CHAIN_INTRADAY
@@ -75,7 +76,7 @@ class ChainReader:
             if as_of.tzinfo is None:
                 raise ValueError(f"as_of {as_of!r} has no time zone")
             layer, dataset = "raw", RAW_CHAIN_INTRADAY
-        tables = []
+        tables, slots = [], []
         for key in self._port.list(symbol_prefix(layer, day, symbol, view)):
             file_slot = slot_of_key(key)
             if not key.endswith(".parquet") or (slot is not None and file_slot not in (slot, None)):
@@ -83,11 +84,17 @@ class ChainReader:
             stored = self._port.read(key)
             if stored is not None:
                 tables.append(decode(stored.data, dataset, origin=key))
+                slots.append(file_slot)
         if as_of is not None:
             tables = [table.filter(pc.field("known_at") <= as_of) for table in tables]
         if slot is not None:
             tables = [table.filter(pc.field("slot_30m") == slot) for table in tables]
-        return best_rows(tables) if tables else empty_table(CLEAN_CHAIN_INTRADAY)
+        if not tables:
+            return empty_table(CLEAN_CHAIN_INTRADAY)
+        if layer == "clean" and None not in slots and len(set(slots)) == len(slots):
+            # one file a slot, each unique and sorted, listed in the slots' order: nothing is left to choose
+            return pa.concat_tables(tables).combine_chunks()
+        return best_rows(tables)
 
     def stored_contracts(self, day: date, symbol: str) -> tuple[OptionContract, ...]:
         """The contracts of which rows are stored, by conid: from these a lost contract set of a past day is rebuilt."""

@@ -72,6 +72,8 @@ def conform(table: "pa.Table", dataset: Dataset, *, origin: str) -> "pa.Table":
     import pyarrow as pa
 
     schema = arrow_schema(dataset)
+    if table.schema.equals(schema):
+        return pa.Table.from_arrays(table.columns, schema=schema)
     unknown = sorted(set(table.schema.names) - set(schema.names))
     if unknown:
         raise SchemaMismatch(f"{origin}: column {unknown[0]!r} is not a column of {dataset.name}")
