@@ -94,8 +94,8 @@ def _tell_changes(
     for task in tasks:
         key = (task["task_id"], task["map_index"])
         state = task["state"] or "waiting"
-        # A mapped instance gets its label a moment after it began; without it nobody knows which symbol it is.
-        is_nameless = state == "running" and task["map_index"] >= 0 and not task.get("rendered_map_index")
+        # A mapped instance gets its label a moment after it began; until then its number stands there.
+        is_nameless = state == "running" and task.get("rendered_map_index") in ("", str(task["map_index"]))
         if seen.get(key) == state or is_nameless:
             continue
         changed = True

@@ -120,7 +120,7 @@ def _show(
         f"\n  All {expected} expected contracts are accounted for: {kept} quotes, {expected - kept} without."
     )
     python = _as_typed(places, Path(sys.executable))
-    progress.plain("\nThree questions to ask the files:\n")
+    progress.plain(f"\nThree questions to ask the files, from {places.checkout}:\n")
     for question in summary.questions(data_root):
         progress.plain(f"  {python} -c 'import duckdb, sys; duckdb.sql(sys.argv[1]).show()' \\\n    \"{question}\"")
     replace(position, done=True).save(places.position)
