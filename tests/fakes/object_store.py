@@ -8,7 +8,7 @@ from opt_data.storage.port import MUST_NOT_EXIST, StoredObject
 
 
 class MemoryObjectStore:
-    """``ObjectStore`` in a dict. ``before_put`` and ``after_read`` are called with the key, to let others in between."""
+    """``ObjectStore`` in a dict. ``before_put`` and ``after_read`` get the key, and can let others in between."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}

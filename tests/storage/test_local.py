@@ -5,11 +5,12 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from opt_data.errors import StorageUnavailable
+from opt_data.errors import CommitConflict, StorageUnavailable
 from opt_data.storage.local import STAGING, LocalObjectStore
 from opt_data.storage.port import MUST_NOT_EXIST
 
@@ -72,6 +73,45 @@ def test_staged_files_match_no_readers_glob(
     store.put("x/slot_03.parquet", b"PAR1", expected=MUST_NOT_EXIST)
     assert seen == [[]]
     assert list(root.rglob("*.parquet")) == [root / "x" / "slot_03.parquet"]
+
+
+def test_between_comparing_and_renaming_nobody_else_gets_in(
+    store: LocalObjectStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = store.put("a", b"old", expected=MUST_NOT_EXIST)
+    rename, flock = Path.rename, fcntl.flock
+    outcome: list[object] = []
+    locks_taken: list[int] = []
+    waits = threading.Event()
+
+    def put_as_second() -> None:
+        try:
+            outcome.append(LocalObjectStore(root).put("a", b"second", expected=version))
+        except CommitConflict as conflict:
+            outcome.append(conflict)
+
+    second = threading.Thread(target=put_as_second)
+
+    def watched_flock(descriptor: int, operation: int) -> None:
+        if threading.current_thread() is second and operation == fcntl.LOCK_EX:
+            locks_taken.append(descriptor)
+            if len(locks_taken) == 2:  # the first is on its own staged file
+                waits.set()
+        flock(descriptor, operation)
+
+    def interrupted_rename(self: Path, target: Path) -> Path:
+        if threading.current_thread() is not second:
+            second.start()
+            while not waits.wait(0.01) and second.is_alive():
+                pass
+        return rename(self, target)
+
+    monkeypatch.setattr(fcntl, "flock", watched_flock)
+    monkeypatch.setattr(Path, "rename", interrupted_rename)
+    store.put("a", b"first", expected=version)
+    second.join()
+    assert isinstance(outcome[0], CommitConflict)
+    assert store.read("a").data == b"first"
 
 
 @pytest.mark.parametrize(
