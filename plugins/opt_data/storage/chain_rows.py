@@ -45,7 +45,7 @@ def attempt_table(
         A row breaks a rule; the message names row and column.
     """
     if not rows:
-        raise SchemaMismatch("an attempt has no rows: every expected contract needs one, also those without a quote")
+        raise SchemaMismatch("an attempt has no rows: every contract asked for needs one, also those without a quote")
     stamp = _stamp(slot, partition, run, known_at)
     stamped = [_stamped(index, row, stamp) for index, row in enumerate(rows)]
     checked = checked_rows(RAW_CHAIN_INTRADAY, stamped)

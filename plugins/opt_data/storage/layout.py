@@ -75,11 +75,6 @@ def symbol_prefix(layer: str, day: date, symbol: str, view: ChainView = ChainVie
     return f"{layer}/{_day_folder(view, day)}{_symbol_folder(symbol)}"
 
 
-def day_prefix(layer: str, day: date, view: ChainView = ChainView.INTRADAY) -> str:
-    """What all keys of one day in ``raw`` or ``clean`` start with."""
-    return f"{layer}/{_day_folder(view, day)}"
-
-
 def ledger_key(day: date, slot: int) -> str:
     """The slot ledger's file of one slot; outside ``clean``, so that a glob over chains reads chains only."""
     return f"{ledger_prefix(day)}slot_{_two_digits(slot)}.parquet"
