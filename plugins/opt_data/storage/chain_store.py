@@ -76,8 +76,9 @@ class ChainStore:
     ) -> CommitResult:
         """Store one attempt at one slot of one symbol: append it to raw, then bring the slot's clean file up to date.
 
-        A row per contract asked for, with or without a quote; contracts left out stay as they are. It never makes clean worse (``Answer.rank``), never loses another
-        writer's rows, and a kill at any moment leaves raw complete for the next commit or ``refresh``.
+        A row per contract asked for, with or without a quote; contracts left out stay as they are. It never makes clean
+        worse (``Answer.rank``), never loses another writer's rows, and a kill at any moment leaves raw complete for the
+        next commit or ``refresh``.
 
         Parameters
         ----------
