@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_LINE_RETRIES = 3
-"""How often a contract is queued again because the gateway had no line for it, or because an outage spoilt it."""
+MAX_TURNS = 12
+"""How often a contract is asked for again because the gateway had no line for it, or because an outage spoilt it."""
+
+LINE_PAUSE_S = 0.25
+"""How long a contract that got no line waits before its next turn; doubled each time, up to four seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,10 @@ class _Subscription:
 
 @dataclass(slots=True)
 class _Turn:
-    """A contract waiting for its turn, and how often it had to wait again."""
+    """A contract waiting for its turn, and how many it has had."""
 
     contract: OptionContract
-    retries: int = 0
+    number: int = 0
 
 
 @dataclass(slots=True)
@@ -137,7 +140,8 @@ class Sampler:
         self._underlying = subscription = self._subscribe(
             _underlying_contract(underlying), "", lambda quote: quote.has_price
         )
-        await asyncio.wait({subscription.ended}, timeout=wait_s)
+        waiting: set[asyncio.Future[Any]] = {subscription.ended, self.session.lost}
+        await asyncio.wait(waiting, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         return self._underlying_quote()
 
     async def sample(self, contracts: Sequence[OptionContract], exchange: str) -> list[Sample]:
@@ -153,9 +157,11 @@ class Sampler:
         async def hold(turn: _Turn) -> None:
             sample = await self._hold(turn.contract, exchange)
             if sample.error_type == "no_line":
-                window.shrink()
-            if sample.error_type in ("no_line", "interrupted") and turn.retries < MAX_LINE_RETRIES:
-                queue.append(_Turn(turn.contract, turn.retries + 1))
+                window.shrink_below_those_inside()
+            if sample.error_type in ("no_line", "interrupted") and turn.number < MAX_TURNS:
+                if sample.error_type == "no_line":
+                    await asyncio.sleep(min(LINE_PAUSE_S * 2**turn.number, 4.0, self._seconds_left()))
+                queue.append(_Turn(turn.contract, turn.number + 1))
             else:
                 results.append(sample)
                 self.on_progress(len(results))
@@ -318,9 +324,9 @@ class _Window:
     def leave(self) -> None:
         self.inside -= 1
 
-    def shrink(self) -> None:
-        """The gateway has fewer lines than we thought: TWS windows and other clients use them too."""
-        self.size = max(1, self.size - 1)
+    def shrink_below_those_inside(self) -> None:
+        """One of those inside got no line: the gateway has fewer than that, TWS windows and other clients use them."""
+        self.size = max(1, min(self.size, self.inside - 1))
 
 
 def _option_contract(contract: OptionContract, exchange: str) -> "Contract":

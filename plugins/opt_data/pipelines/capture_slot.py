@@ -22,7 +22,8 @@ from opt_data.storage.layout import ChainPartition
 
 WAIT_FOR_SLOT_S = 30.0
 """How early a run may be: the scheduler's clock and the gateway's are not the same."""
-UNDERLYING_WAIT_S = 5.0
+UNDERLYING_WAIT_S = 2.0
+"""How long to wait for the underlying's first price; afterwards the options are sampled without it."""
 CUT_SHORT = frozenset({"gateway_lost", "interrupted"})
 """Samples that a rerun over a new connection would get."""
 

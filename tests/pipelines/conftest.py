@@ -1,0 +1,107 @@
+"""Stages over real files and a simulated gateway."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from ibsim.launch import GatewayProcess
+from opt_data.bootstrap import gateway_limits, intraday_universe, open_stores, sampling_rules
+from opt_data.config.load import load_settings
+from opt_data.config.models import Settings
+from opt_data.core.capture_plan import requested_market_data_type
+from opt_data.core.clock import SystemClock
+from opt_data.core.slots import Slot, slot_of_instant
+from opt_data.gateway.session import GatewayAddress, open_session
+from opt_data.pipelines.capture_slot import CaptureJob, CaptureOutcome, capture_slot
+from opt_data.pipelines.contract_sets import contract_set_of_day, freeze_contract_set
+from opt_data.pipelines.stores import Stores
+from opt_data.storage.chain_rows import IngestRun
+from tests.gateway.conftest import connect, start  # noqa: F401
+
+DAY = date(2025, 11, 24)
+TEN = datetime(2025, 11, 24, 15, 0, tzinfo=UTC)
+
+
+@dataclass
+class Desk:
+    """One installation: settings, roots, and the steps a DAG would take, without Airflow."""
+
+    settings: Settings
+    gateway: GatewayProcess
+
+    @property
+    def address(self) -> GatewayAddress:
+        return GatewayAddress(self.gateway.host, self.gateway.port)
+
+    @property
+    def stores(self) -> Stores:
+        return open_stores(self.settings, SystemClock())
+
+    def slot(self, instant: datetime = TEN) -> Slot:
+        return slot_of_instant(self.stores.calendar.session(DAY), instant)
+
+    async def discover(self, symbol: str = "AAPL"):
+        (underlying,) = intraday_universe(self.settings, (symbol,))
+        return await freeze_contract_set(
+            underlying, DAY, address=self.address, limits=gateway_limits(self.settings), stores=self.stores
+        )
+
+    async def capture(self, symbol: str = "AAPL", *, slot: Slot | None = None, **changes: Any) -> CaptureOutcome:
+        (underlying,) = intraday_universe(self.settings, (symbol,))
+        slot = slot or self.slot()
+        capture = self.settings.capture
+        gateway = self.settings.gateway
+        job = CaptureJob(
+            slot=slot,
+            underlying=underlying,
+            exchange=capture.exchange,
+            ask_first=changes.get("ask_first", capture.exchange),
+            fallback_exchanges=capture.fallback_exchanges,
+            rules=sampling_rules(self.settings),
+            requested_type=requested_market_data_type(
+                gateway.market_data_type, allow_delayed=gateway.allow_delayed, is_close=slot.is_last
+            ),
+            run=IngestRun(uuid4().hex, changes.get("attempt", 1), dag_run_id="test"),
+            strikes=changes.get("strikes"),
+        )
+        async with open_session(self.address, gateway_limits(self.settings), clock_source="gateway") as session:
+            stores = open_stores(self.settings, session.clock)
+            contract_set = await contract_set_of_day(underlying, DAY, session=session, stores=stores)
+            return await capture_slot(job, contract_set, session=session, stores=stores)
+
+    def rows(self, symbol: str = "AAPL", slot: int | None = None) -> list[dict[str, Any]]:
+        return self.stores.reader.read_chain(DAY, symbol, slot).to_pylist()
+
+    def ledger(self) -> dict[str, dict[str, Any]]:
+        return {row["underlying"]: row for row in self.stores.ledger.read(DAY).to_pylist()}
+
+
+@pytest.fixture
+def desk(start, tmp_path: Path) -> Callable[..., Desk]:  # noqa: F811
+    """An installation with its own roots and a simulated gateway in a process of its own.
+
+    ``settings`` are overrides like ``CAPTURE__LINGER_S``; the scenario is the gateway's. The login has 400 lines, so
+    that tests need not wait for messages.
+    """
+
+    def make(scenario: dict[str, Any] | None = None, clock: str = "2025-11-24T09:25:00-05:00", **settings: str) -> Desk:
+        environ = {
+            "OPT_DATA_CONFIG": "include/config/demo.toml",
+            "OPT_DATA__PATHS__DATA_ROOT": str(tmp_path / "data"),
+            "OPT_DATA__PATHS__STATE_ROOT": str(tmp_path / "state"),
+            "OPT_DATA__CAPTURE__READY_TIMEOUT_S": "1.5",
+            "OPT_DATA__CAPTURE__LINGER_S": "0.05",
+            "OPT_DATA__GATEWAY__REQUEST_TIMEOUT_S": "3",
+            "OPT_DATA__GATEWAY__CONNECT_TIMEOUT_S": "3",
+            "OPT_DATA__GATEWAY__MARKET_DATA_LINES": "400",
+        } | {f"OPT_DATA__{name}": value for name, value in settings.items()}
+        calm = {"market": {"greeks_never_fraction": 0.0, "greeks_late_fraction": 0.0, "no_bid_fraction": 0.0}}
+        ample = {"feed": {"update_s": 60.0}, "limits": {"lines": 400}}
+        return Desk(load_settings(environ=environ), start(ample | calm | (scenario or {}), clock))
+
+    return make
