@@ -46,7 +46,12 @@ class SocketReader(threading.Thread):
 
     def add(self, sock: socket.socket, on_readable: Callable[[float], None]) -> None:
         """Watch a socket; ``on_readable(arrived_s)`` runs in the reader's thread."""
-        self._order(lambda: self._selector.register(sock, selectors.EVENT_READ, on_readable) and None)
+
+        def watch() -> None:
+            with contextlib.suppress(ValueError):  # closed before its turn came
+                self._selector.register(sock, selectors.EVENT_READ, on_readable)
+
+        self._order(watch)
 
     def remove(self, sock: socket.socket, then: Callable[[], None]) -> None:
         """Stop watching; ``then`` runs in the event loop once no more reading can happen."""
@@ -192,6 +197,7 @@ class GatewayServer:
         self._reader = SocketReader(self._loop)
         self._connections: set[Connection] = set()
         self._listener: socket.socket | None = None
+        self._is_listening = False
         self._control = ControlServer(gateway, self.stop_requested.set)
         self._events = EventTimer(gateway, self._control.perform)
 
@@ -199,44 +205,53 @@ class GatewayServer:
         """Bind the ports (0 chooses free ones) and begin."""
         self._reader.start()
         self.control_port = await self._control.start(LOOPBACK, self.control_port)
-        self._listen()
-        if not self.gateway.is_listening:
-            self._stop_listening()
+        self._bind()
+        self._listening_changed()
         self.gateway.on_listening_changed = self._listening_changed
         self._events.start()
 
     async def stop(self) -> None:
         """Close everything."""
         self._events.stop()
-        self._stop_listening()
+        self._unbind()
         for connection in list(self._connections):
             connection.close()
         await self._control.stop()
         self._reader.stop()
+        await asyncio.sleep(0)  # what the reader handed over last: closing the sockets
 
     def _listening_changed(self) -> None:
-        if self.gateway.is_listening and self._listener is None:
-            self._listen()
-        elif not self.gateway.is_listening:
-            self._stop_listening()
+        """Listen, or hold the port without listening: then the system refuses connections."""
+        if self.gateway.is_listening == self._is_listening:
+            return
+        if self._is_listening:
+            self._unbind()
+            self._bind()
+        elif self._listener is not None:
+            listener = self._listener
+            listener.listen(_BACKLOG)
+            self._is_listening = True
+            self._reader.add(listener, lambda _: self._accept(listener))
 
-    def _listen(self) -> None:
+    def _bind(self) -> None:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, self.port))
-        listener.listen(_BACKLOG)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((LOOPBACK, self.port))
+        except OSError:
+            listener.close()
+            raise
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
         self._listener = listener
-        self._reader.add(listener, lambda _: self._accept(listener))
 
-    def _stop_listening(self) -> None:
+    def _unbind(self) -> None:
         if self._listener is not None:
             listener, self._listener = self._listener, None
-            self._reader.remove(listener, lambda: None)
+            self._is_listening = False
             with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
+                listener.shutdown(socket.SHUT_RDWR)  # from here on connections are refused
+            self._reader.remove(listener, listener.close)
 
     def _accept(self, listener: socket.socket) -> None:
         """Runs in the reader's thread."""
