@@ -23,7 +23,7 @@ class RequestRecord:
     requested_s: float
     requested_type: int
     served_types: list[tuple[float, int]] = field(default_factory=list)
-    ticks: list[tuple[float, AnyTick]] = field(default_factory=list)
+    ticks: deque[tuple[float, AnyTick]] = field(default_factory=deque)
     errors: list[tuple[float, int, str]] = field(default_factory=list)
     ended_s: float | None = None
 

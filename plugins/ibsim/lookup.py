@@ -7,7 +7,7 @@ from ibsim.market.chains import ListedOption
 from ibsim.market.hours import NEW_YORK, MarketHours, new_york_date
 from ibsim.market.model import Contract, Market, min_tick
 from ibsim.market.universe import Instrument
-from ibsim.messages.replies import ContractDetailsReply
+from ibsim.messages.replies import ContractDetailsReply, OptionParametersReply
 from ibsim.messages.requests import ContractQuery
 
 OPTION_EXCHANGES = (
@@ -168,6 +168,25 @@ def _describe_instrument(
         real_expiration="",
         stock_type=instrument.stock_type,
     )
+
+
+def describe_chains(
+    market: Market, instrument: Instrument, req_id: int, instant_s: float
+) -> list[OptionParametersReply]:
+    """The chain grids of a symbol: every class at every option exchange."""
+    return [
+        OptionParametersReply(
+            req_id,
+            exchange,
+            instrument.conid,
+            chain.option_class.name,
+            chain.multiplier,
+            chain.expirations,
+            chain.strikes,
+        )
+        for chain in market.chains.parameters(instrument, new_york_date(instant_s))
+        for exchange in OPTION_EXCHANGES
+    ]
 
 
 def trading_hours(hours: MarketHours, first: date) -> str:

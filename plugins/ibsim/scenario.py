@@ -107,7 +107,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How data are served. ``update_s`` is the pause between two updates of a subscription (0: none)."""
+    """How data are served. ``update_s`` is the pause between two updates of a subscription (0: none).
+
+    The journal keeps the last ``journal_requests`` market-data requests with their last ``journal_ticks`` ticks each.
+    """
 
     update_s: float = 1.5
     delayed_by_s: float = 900.0
@@ -115,6 +118,7 @@ class Feed:
     snapshot_timeout_s: float = 11.0
     history_delay_s: float = 0.02
     journal_requests: int = 20_000
+    journal_ticks: int = 2_000
 
 
 ENTITLEMENTS = (

@@ -1,18 +1,22 @@
-"""One client's side of the protocol: from the version range to the last cancel. No sockets here."""
+"""One client's side of the protocol: from the version range to the last cancel. No sockets here.
+
+Over 400 lines because one state machine belongs in one place: every request reads and changes the same few tables.
+"""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from ibsim import wire
+from ibsim.account import FIRST_ORDER_ID, account_replies
 from ibsim.allowance import MessageRate
 from ibsim.gateway import Gateway
 from ibsim.history import HistoryRefused, answer_head_timestamp, answer_history
 from ibsim.journal import Arrival, RequestRecord
-from ibsim.lookup import OPTION_EXCHANGES, describe_contract, find_contracts
-from ibsim.market.hours import new_york_date
+from ibsim.lookup import describe_chains, describe_contract, find_contracts
 from ibsim.market.model import Contract
 from ibsim.messages import replies, requests
 from ibsim.messages.requests import Request, parse_request
@@ -21,13 +25,8 @@ from ibsim.subscriptions import Encodable, Subscription
 
 SERVER_VERSION = 176
 _OLDEST_CLIENT = 100
-_FIRST_ORDER_ID = 1
 _NO_DEFINITION = "No security definition has been found for the request"
 _IN_USE = "Unable to connect as the client id is already in use. Retry with a unique client id."
-_ACCOUNT = (
-    ("AccountType", "INDIVIDUAL", ""), ("NetLiquidation", "1000000.00", "USD"), ("TotalCashValue", "1000000.00", "USD"),
-    ("BuyingPower", "4000000.00", "USD"), ("GrossPositionValue", "0.00", "USD"),
-)  # fmt: skip
 
 
 class Transport(Protocol):
@@ -149,7 +148,7 @@ class ClientSession:
         self._started = True
         self._send(
             replies.ManagedAccountsReply(gateway.scenario.account),
-            replies.NextValidId(_FIRST_ORDER_ID),
+            replies.NextValidId(FIRST_ORDER_ID),
             replies.ErrorMessage(-1, 2104, "Market data farm connection is OK:usfarm"),
             replies.ErrorMessage(-1, 2104, "Market data farm connection is OK:usopt"),
             replies.ErrorMessage(-1, 2106, "HMDS data farm connection is OK:ushmds"),
@@ -162,8 +161,11 @@ class ClientSession:
         serve = self._servers.get(type(request))
         if serve is not None:
             serve(request)
+        elif isinstance(request, requests.Unsupported):
+            text = f"Error validating request.-'xx' : cause - message {request.message_id} is not served"
+            self._fail(request.req_id, 321, text)
         else:
-            self._serve_account(request)
+            self.send_all(account_replies(self._gateway, request))
 
     # ---- to the wire ----------------------------------------------------------------------------------------------
 
@@ -268,20 +270,7 @@ class ClientSession:
             return
         if gateway.is_silent(request.kind, instrument, ""):
             return
-        today = new_york_date(gateway.clock.now_s())
-        rows: list[Encodable] = [
-            replies.OptionParametersReply(
-                request.req_id,
-                exchange,
-                instrument.conid,
-                chain.option_class.name,
-                chain.multiplier,
-                chain.expirations,
-                chain.strikes,
-            )
-            for chain in gateway.market.chains.parameters(instrument, today)
-            for exchange in OPTION_EXCHANGES
-        ]
+        rows = describe_chains(gateway.market, instrument, request.req_id, gateway.clock.now_s())
         self.send_all([*rows, replies.End("option_parameters", request.req_id)])
 
     # ---- market data ----------------------------------------------------------------------------------------------
@@ -317,6 +306,7 @@ class ClientSession:
             snapshot=request.snapshot,
             requested_s=gateway.clock.now_s(),
             requested_type=self._data_type,
+            ticks=deque(maxlen=gateway.scenario.feed.journal_ticks),
         )
         gateway.journal.open_record(record)
         uses_line = not request.snapshot or gateway.scenario.limits.snapshots_use_lines
@@ -417,39 +407,3 @@ class ClientSession:
         timer = self._heads.pop(request.req_id, None)
         if timer is not None:
             timer.cancel()
-
-    # ---- account --------------------------------------------------------------------------------------------------
-
-    def _serve_account(self, request: Request) -> None:
-        account = self._gateway.scenario.account
-        now = datetime.fromtimestamp(self._gateway.clock.now_s(), ZoneInfo(self._gateway.scenario.time_zone))
-        match request:
-            case requests.CurrentTime():
-                self._send(replies.CurrentTimeReply(int(self._gateway.clock.now_s())))
-            case requests.ManagedAccounts():
-                self._send(replies.ManagedAccountsReply(account))
-            case requests.NextIds():
-                self._send(replies.NextValidId(_FIRST_ORDER_ID))
-            case requests.Positions():
-                self._send(replies.End("positions"))
-            case requests.OpenOrders():
-                self._send(replies.End("open_orders"))
-            case requests.CompletedOrders():
-                self._send(replies.End("completed_orders"))
-            case requests.Executions(req_id=req_id):
-                self._send(replies.End("executions", req_id))
-            case requests.AccountUpdates(subscribe=True):
-                values = [replies.AccountValue(key, value, currency, account) for key, value, currency in _ACCOUNT]
-                self._send(*values, replies.AccountTime(f"{now:%H:%M}"), replies.End("account_updates", None, account))
-            case requests.AccountUpdatesMulti(req_id=req_id):
-                rows = [replies.AccountValueMulti(req_id, account, *row) for row in _ACCOUNT]
-                self._send(*rows, replies.End("account_updates_multi", req_id))
-            case requests.AccountSummary(req_id=req_id):
-                self._send(
-                    *(replies.AccountSummaryRow(req_id, account, *row) for row in _ACCOUNT),
-                    replies.End("account_summary", req_id),
-                )
-            case requests.Unsupported(message_id=message_id, req_id=req_id):
-                self._fail(req_id, 321, f"Error validating request.-'xx' : cause - message {message_id} is not served")
-            case _:
-                pass

@@ -54,6 +54,9 @@ class ListedOption:
     ends_trading_s: int
     multiplier: int = 100
 
+    def __hash__(self) -> int:
+        return self.conid
+
     @property
     def is_call(self) -> bool:
         return self.right == "C"

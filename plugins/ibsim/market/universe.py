@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 #: Conids of made-up stocks: this plus their number. The range below 2**23 + 2**22 holds no option (see ``chains``).
 SYNTHETIC_CONID_BASE = 10_000_000
-SYNTHETIC_MAX = 900
+SYNTHETIC_MAX = 850
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,15 @@ class Instrument:
     stock_type: str = "COMMON"
     industry: str = "Technology"
 
+    def __hash__(self) -> int:
+        return self.conid
+
     @property
     def is_index(self) -> bool:
         return self.sec_type == "IND"
 
 
+# New rows go to the end: an instrument's place decides the conids of its options.
 # symbol, conid, primary exchange, name, price (USD), volatility, shares a day, stock type, industry
 _STOCKS = (
     ("AAPL", 265598, "NASDAQ", "APPLE INC", 272.0, 0.27, 52_000_000, "COMMON", "Technology"),
@@ -67,19 +71,28 @@ _STOCKS = (
     ("SPY", 756733, "ARCA", "SS SPDR S&P 500 ETF TRUST-US", 659.0, 0.15, 75_000_000, "ETF", "Funds"),
     ("QQQ", 320227571, "NASDAQ", "INVESCO QQQ TRUST SERIES 1", 590.0, 0.20, 55_000_000, "ETF", "Funds"),
     ("IWM", 9579970, "ARCA", "ISHARES RUSSELL 2000 ETF", 235.0, 0.21, 35_000_000, "ETF", "Funds"),
+    ("AVGO", 313130367, "NASDAQ", "BROADCOM INC", 340.0, 0.45, 25_000_000, "COMMON", "Technology"),
+    ("BRK B", 72063691, "NYSE", "BERKSHIRE HATHAWAY INC-CL B", 504.0, 0.17, 4_000_000, "COMMON", "Financial"),
+    ("LLY", 9160, "NYSE", "ELI LILLY & CO", 1060.0, 0.32, 4_000_000, "COMMON", "Consumer, Non-cyclical"),
+    ("V", 49462172, "NYSE", "VISA INC-CLASS A SHARES", 328.0, 0.20, 6_500_000, "COMMON", "Financial"),
+    ("UNH", 13272, "NYSE", "UNITEDHEALTH GROUP INC", 320.0, 0.34, 8_000_000, "COMMON", "Consumer, Non-cyclical"),
+    ("COST", 272997, "NASDAQ", "COSTCO WHOLESALE CORP", 899.0, 0.20, 2_500_000, "COMMON", "Consumer, Cyclical"),
+    ("NFLX", 15124833, "NASDAQ", "NETFLIX INC", 104.0, 0.33, 40_000_000, "COMMON", "Communications"),
+    ("WMT", 13824, "NYSE", "WALMART INC", 105.0, 0.21, 17_000_000, "COMMON", "Consumer, Cyclical"),
+    ("BAC", 10098, "NYSE", "BANK OF AMERICA CORP", 51.6, 0.24, 38_000_000, "COMMON", "Financial"),
 )
-_WEEKLY = "weekly"
 _INDICES = (
     ("SPX", 416904, "CBOE", "S&P 500 Stock Index", 6600.0, 0.15,
      (OptionClass("SPX", "monthly", am_settled=True), OptionClass("SPXW", "daily"))),
     ("NDX", 416843, "NASDAQ", "NASDAQ 100 Stock Index", 24200.0, 0.20,
-     (OptionClass("NDX", "monthly", am_settled=True), OptionClass("NDXP", _WEEKLY))),
+     (OptionClass("NDX", "monthly", am_settled=True), OptionClass("NDXP", "weekly"))),
     ("VIX", 13455763, "CBOE", "CBOE Volatility Index", 20.5, 0.90, (OptionClass("VIX", "vix", am_settled=True),)),
 )  # fmt: skip
 
 #: Slots are 2**21 conids wide; those that hold one of the conids above are left out.
 _SLOT_BITS = 21
 _FIRST_SLOT = 8
+_FIRST_SYNTHETIC_SLOT = 128
 
 
 def _free_slots(taken_conids: set[int]) -> list[int]:
@@ -88,19 +101,21 @@ def _free_slots(taken_conids: set[int]) -> list[int]:
 
 
 def _well_known() -> tuple[list[Instrument], list[int]]:
+    """The real instruments, and the slots left for made-up ones."""
     slots = _free_slots({row[1] for row in _STOCKS} | {row[1] for row in _INDICES})
-    found = []
+    places = iter(slots)
+    found = [
+        Instrument(symbol, conid, "IND", exchange, name, price, volatility, 0, classes, next(places), "", "Indices")
+        for symbol, conid, exchange, name, price, volatility, classes in _INDICES
+    ]
     for symbol, conid, exchange, name, price, volatility, volume, stock_type, industry in _STOCKS:
-        own = (OptionClass(symbol, "daily" if symbol in {"SPY", "QQQ", "IWM"} else _WEEKLY),)
+        cycle = "daily" if stock_type == "ETF" else "weekly"
+        own = (OptionClass(symbol.replace(" ", ""), cycle),)
         found.append(
-            Instrument(symbol, conid, "STK", exchange, name, price, volatility, volume, own, slots.pop(0),
+            Instrument(symbol, conid, "STK", exchange, name, price, volatility, volume, own, next(places),
                        stock_type, industry)
         )  # fmt: skip
-    for symbol, conid, exchange, name, price, volatility, classes in _INDICES:
-        found.append(
-            Instrument(symbol, conid, "IND", exchange, name, price, volatility, 0, classes, slots.pop(0), "", "Indices")
-        )
-    return found, slots
+    return found, [slot for slot in slots if slot >= _FIRST_SYNTHETIC_SLOT]
 
 
 class Universe:
@@ -111,7 +126,7 @@ class Universe:
     synthetic_prefix
         Symbols made of this prefix and a number (``SYN001``) exist too.
     synthetic_count
-        How many of them, at most 900.
+        How many of them, at most 850.
     """
 
     def __init__(self, synthetic_prefix: str = "SYN", synthetic_count: int = 600) -> None:
@@ -143,6 +158,6 @@ def _made_up(symbol: str, number: int, slot: int) -> Instrument:
     volatility = 0.18 + (number * 13 % 40) / 100
     volume = 500_000 * (1 + number * 7 % 30)
     name = f"SYNTHETIC COMPANY {number}"
-    classes = (OptionClass(symbol, _WEEKLY),)
+    classes = (OptionClass(symbol, "weekly"),)
     conid = SYNTHETIC_CONID_BASE + number
     return Instrument(symbol, conid, "STK", "NYSE", name, price, volatility, volume, classes, slot)
