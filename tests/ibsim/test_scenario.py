@@ -1,8 +1,11 @@
 """Scenario files and patches."""
 
 import json
+import re
+import tomllib
 from dataclasses import asdict
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +107,11 @@ def test_dwell_is_drawn_within_its_bounds_and_always_the_same(dwell, low, high):
 def test_uniform_dwell_has_its_mean_in_the_middle():
     drawn = [Dwell("uniform", 1.0, 4.0).draw(1, conid, 1) for conid in range(2000)]
     assert sum(drawn) / len(drawn) == pytest.approx(2.5, abs=0.1)
+
+
+def test_the_documented_scenario_is_a_valid_one():
+    text = (Path(__file__).parents[2] / "docs" / "ibsim.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    scenario = scenario_of(tomllib.loads(example))
+    assert scenario.entitlements.of("NVDA", is_option=True) == "delayed"
+    assert scenario.quotes == {"265598": {"bid": 270.0}}
