@@ -12,15 +12,17 @@ async def test_a_warning_at_45_and_error_100_above_50(bench):
     client = await bench.client(server)
     for _ in range(55):
         client.send(49, 1)
-    await client.until(lambda: len(client.errors(-1)) >= 6)
+    await client.until(lambda: len(client.errors(-1)) >= 6 and server.gateway.journal.kinds["reqCurrentTime"] == 55)
     texts = [text for code, text in client.errors(-1) if code in {0, 100}]
     assert texts == [
         "Warning: Approaching max rate of 50 messages per second (45)",
         "Max rate of messages per second has been exceeded:max=50 rec=51 (1)",
     ]
-    assert len(client.of(49)) == 49  # startApi was the first of fifty
     stats = server.gateway.stats()
-    assert (stats["greatest_rate"], stats["strikes"], stats["warnings"], stats["rejected"]) == (56, 1, 1, 6)
+    assert (stats["strikes"], stats["warnings"]) == (1, 1)
+    assert stats["greatest_rate"] in {55, 56}  # with startApi, if that was in the same second
+    assert stats["rejected"] == stats["greatest_rate"] - 50
+    await client.until(lambda: len(client.of(49)) == 55 - stats["rejected"])
 
 
 async def test_the_third_strike_closes_the_socket(bench):
