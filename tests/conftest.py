@@ -5,6 +5,8 @@ import os
 import shutil
 import tempfile
 
+from hypothesis import settings
+
 _SCRATCH = tempfile.mkdtemp(prefix="opt-data-tests-")
 atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)
 
@@ -14,3 +16,7 @@ os.environ["AIRFLOW_HOME"] = f"{_SCRATCH}/airflow"
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 # One folder for the run: the calendar library is imported by one process, the others read what it wrote.
 os.environ["OPT_DATA_CALENDAR_CACHE"] = f"{_SCRATCH}/calendar"
+
+# A first call may have to import a library; how long it takes is measured in benchmarks, not here.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")

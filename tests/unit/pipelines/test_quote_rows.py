@@ -47,11 +47,13 @@ def sampled(seconds=8.0, quote=LIVE, slot=SLOTS[1], exchange="SMART", **fields):
 
 
 def test_a_kept_quote_carries_every_value():
-    row = row_of(sampled())
+    ticked_at = SLOTS[1].instant_utc + timedelta(seconds=7)
+
+    row = row_of(sampled(seconds=8.0))
 
     expected = {
         "conid": 700001, "bid": 5.0, "ask": 5.2, "mid": 5.1, "last": 5.1, "volume": 1234, "iv": 0.24, "delta": 0.51,
-        "greeks_source": "ib_model", "und_bid": 275.2, "und_last": 275.3, "und_asof_ts": SLOTS[1].instant_utc + timedelta(seconds=7),
+        "greeks_source": "ib_model", "und_bid": 275.2, "und_last": 275.3, "und_asof_ts": ticked_at,
         "reference_price": 271.49, "capture_mode": "on_time", "market_data_type": 1, "market_data_type_requested": 3,
         "snapshot_error": False, "error_type": None, "quote_exchange": "SMART", "data_quality_flag": [],
     }  # fmt: skip
