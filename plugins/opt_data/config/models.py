@@ -78,7 +78,7 @@ class GatewaySettings(Section):
     market_data_lines: Annotated[int, Field(ge=1, le=10000)] = 100
     reserved_lines: Annotated[int, Field(ge=0, le=10000)] = 0
     messages_per_s_max: Annotated[float, Field(ge=0.0, le=5000.0)] = 0.0
-    message_rate_share: Share = 0.94
+    message_rate_share: Share = 0.96
     market_data_type: Annotated[int, Field(ge=1, le=4)] = 1
     allow_delayed: bool = True
 

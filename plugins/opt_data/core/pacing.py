@@ -7,7 +7,7 @@ it keeps a steady distance between messages and only forgives the small overslee
 from collections import deque
 from dataclasses import dataclass, field
 
-GUARD_WINDOW_S = 1.05
+GUARD_WINDOW_S = 1.02
 """Width of the sliding window the guard watches; a little more than IB's second, for jitter on the way."""
 
 
@@ -67,8 +67,8 @@ def message_rate(market_data_lines: int, messages_per_s_max: float, share: float
 
     Examples
     --------
-    >>> message_rate(100, 0, 0.94)
-    (47.0, 50)
+    >>> message_rate(100, 0, 0.96)
+    (48.0, 50)
     >>> message_rate(100, 20, 1.0)
     (20.0, 20)
     """

@@ -113,6 +113,7 @@ class Sampler:
     on_progress: Callable[[int], None] = lambda done: None
     _open: dict[int, _Subscription] = field(default_factory=dict, init=False)
     _underlying: _Subscription | None = field(default=None, init=False)
+    _underlying_due: float = field(default=0.0, init=False)
 
     async def __aenter__(self) -> "Sampler":
         self.session.ib.wrapper.listeners.append(self._on_error)
@@ -127,22 +128,14 @@ class Sampler:
         self.session.ib.wrapper.listeners.remove(self._on_error)
         self.session.interruptions.remove(self._on_interruption)
 
-    async def watch_underlying(self, underlying: Underlying, wait_s: float) -> Quote | None:
+    def watch_underlying(self, underlying: Underlying, wait_s: float) -> None:
         """Keep the underlying subscribed for the whole pass, so that every row has its price at that moment.
 
-        Waits up to ``wait_s`` for the first price.
-
-        Returns
-        -------
-        Quote or None
-            What has been received; None if nothing came.
+        Options are asked for meanwhile; one that is complete before the underlying has a price waits for it, until
+        ``wait_s`` after this call.
         """
-        self._underlying = subscription = self._subscribe(
-            _underlying_contract(underlying), "", lambda quote: quote.has_price
-        )
-        waiting: set[asyncio.Future[Any]] = {subscription.ended, self.session.lost}
-        await asyncio.wait(waiting, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-        return self._underlying_quote()
+        self._underlying = self._subscribe(_underlying_contract(underlying), "", lambda quote: quote.has_price)
+        self._underlying_due = asyncio.get_running_loop().time() + wait_s
 
     async def sample(self, contracts: Sequence[OptionContract], exchange: str) -> list[Sample]:
         """Sample every contract once at one exchange, in the order given.
@@ -208,11 +201,21 @@ class Sampler:
             timeout = min(rules.ready_timeout_s, self._seconds_left())
             await asyncio.wait({subscription.ended}, timeout=timeout)
             reason = subscription.ended.result() if subscription.ended.done() else "timed_out"
-            if reason == "complete" and rules.linger_s:
-                await asyncio.sleep(min(rules.linger_s, self._seconds_left()))
+            if reason == "complete":
+                await self._linger()
         finally:
             self._cancel(subscription)
         return self._judge(contract, exchange, subscription, reason)
+
+    async def _linger(self) -> None:
+        """Wait for the rest of the first burst of ticks, and for the underlying's first price."""
+        if self._underlying is not None and not self._underlying.ended.done():
+            waiting: set[asyncio.Future[Any]] = {self._underlying.ended, self.session.lost}
+            due_s = self._underlying_due - asyncio.get_running_loop().time()
+            await asyncio.wait(
+                waiting, timeout=max(0.0, min(due_s, self._seconds_left())), return_when=asyncio.FIRST_COMPLETED
+            )
+        await asyncio.sleep(min(self.rules.linger_s, self._seconds_left()))
 
     def _judge(self, contract: OptionContract, exchange: str, subscription: _Subscription, reason: str) -> Sample:
         quote = subscription.recorder.quote

@@ -48,7 +48,7 @@ class GatewayLimits:
     request_timeout_s: float = 30.0
     market_data_lines: int = 100
     messages_per_s_max: float = 0.0
-    message_rate_share: float = 0.94
+    message_rate_share: float = 0.96
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from opt_data.storage.layout import ChainPartition
 WAIT_FOR_SLOT_S = 30.0
 """How early a run may be: the scheduler's clock and the gateway's are not the same."""
 UNDERLYING_WAIT_S = 2.0
-"""How long to wait for the underlying's first price; afterwards the options are sampled without it."""
+"""How long options wait for the underlying's first price; afterwards they are sampled without it."""
 CUT_SHORT = frozenset({"gateway_lost", "interrupted"})
 """Samples that a rerun over a new connection would get."""
 
@@ -182,7 +182,7 @@ async def _sample(
     session.request_market_data_type(int(job.requested_type))
     answers: dict[int, Sample] = {}
     async with Sampler(session, job.rules, stop_at=job.slot.ends_utc) as sampler:
-        await sampler.watch_underlying(contract_set.underlying, UNDERLYING_WAIT_S)
+        sampler.watch_underlying(contract_set.underlying, UNDERLYING_WAIT_S)
         left = list(contracts)
         for exchange in dict.fromkeys((job.ask_first, *job.fallback_exchanges)):
             for sample in await sampler.sample(left, exchange):
