@@ -63,6 +63,10 @@ class NothingCaptured(TransientError):
         self.reasons = reasons or {}
 
 
+class CaptureUnfinished(TransientError):
+    """A capture's time ran out before its slot did; it goes on with what is left."""
+
+
 class StorageUnavailable(TransientError):
     """The store could not be written: full disk, read-only mount, missing rights."""
 

@@ -68,6 +68,7 @@ class Desk:
             ),
             run=IngestRun(uuid4().hex, changes.get("attempt", 1), dag_run_id="test"),
             strikes=changes.get("strikes"),
+            finish_within_s=changes.get("finish_within_s", float("inf")),
         )
         async with open_session(self.address, gateway_limits(self.settings), clock_source="gateway") as session:
             stores = open_stores(self.settings, session.clock)

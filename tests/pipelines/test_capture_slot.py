@@ -7,6 +7,7 @@ import pytest
 
 from opt_data.core.contracts import OptionContract
 from opt_data.errors import (
+    CaptureUnfinished,
     CompetingSession,
     ContractSetMissing,
     GatewayUnavailable,
@@ -377,6 +378,24 @@ async def test_a_competing_login_stops_the_slot_and_marks_nothing_missing(desk):
 
     account = desk.ledger()["AAPL"]
     assert (account["missing"], account["error"]) == (0, 24)
+
+
+async def test_a_capture_whose_time_is_up_stores_what_it_has_and_the_rerun_asks_for_the_rest(desk):
+    desk = desk(
+        {"dwell": {"kind": "fixed", "low_s": 0.3}}, CAPTURE__PARALLEL_TASKS="32", GATEWAY__MARKET_DATA_LINES="160"
+    )
+    await desk.discover()
+    desk.gateway.control.set_clock(TEN_ET)
+
+    with pytest.raises(CaptureUnfinished, match="the retry asks for the rest"):
+        await desk.capture(finish_within_s=1.0)
+
+    account = desk.ledger()["AAPL"]
+    assert 0 < account["on_time"] < 24
+    assert dict(account["reasons"]) == {"out_of_time": 24 - account["on_time"]}
+    outcome = await desk.capture(attempt=2)
+    assert outcome.asked == 24 - account["on_time"]
+    assert outcome.account.on_time == 24
 
 
 async def test_fewer_strikes_leave_the_other_contracts_as_they_are(desk):

@@ -258,7 +258,7 @@ class Sampler:
             return str(self.session.lost.result())
         if obstacle == "interrupted":
             return "the gateway lost its connection to IB; quotes received before are not this slot's"
-        return "the slot ended before this contract's turn"
+        return "time was up before this contract's turn"
 
     def _seconds_left(self) -> float:
         return max(0.0, (self.stop_at - self.session.clock.now()).total_seconds())

@@ -10,6 +10,9 @@ from airflow.sdk.bases.operator import BaseAsyncOperator
 from opt_data.core.slot_ref import slot_from_ref, slot_to_ref
 from opt_data.operators.run_context import run_instant, run_trade_date
 
+RESERVE_S = 60.0
+"""How much of a capture's timeout is kept for connecting and for storing what was sampled."""
+
 
 class PlanSlotOperator(BaseOperator):
     """Name the symbols to capture at the run's slot, one mapped ``capture`` each.
@@ -137,7 +140,14 @@ class CaptureSlotOperator(BaseAsyncOperator):
             ),
             run=IngestRun(uuid4().hex, context["ti"].try_number, dag_run_id=context["run_id"]),
             strikes=int(self.strikes) if self.strikes else None,
+            finish_within_s=self._time_to_capture_s(),
         )
+
+    def _time_to_capture_s(self) -> float:
+        """The task's timeout less the time it takes to connect and to store."""
+        if self.execution_timeout is None:
+            return float("inf")
+        return max(1.0, self.execution_timeout.total_seconds() - RESERVE_S)
 
 
 class SlotReportOperator(BaseOperator):

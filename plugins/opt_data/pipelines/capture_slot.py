@@ -12,7 +12,7 @@ from opt_data.core.quotes import MarketDataType
 from opt_data.core.sessions import NEW_YORK
 from opt_data.core.slot_account import ContractSetStatus, Expectation, SlotAccount
 from opt_data.core.slots import Slot, SlotPhase, slot_phase
-from opt_data.errors import NothingCaptured, SlotExpired, SlotNotBegun
+from opt_data.errors import CaptureUnfinished, NothingCaptured, SlotExpired, SlotNotBegun
 from opt_data.gateway.market_data import Sample, Sampler, SamplingRules
 from opt_data.gateway.session import GatewaySession
 from opt_data.pipelines.quote_rows import CaptureContext, quote_rows
@@ -34,7 +34,8 @@ class CaptureJob:
 
     ``exchange`` is the route of the day's set, and the partition. ``ask_first`` is asked first, then each of
     ``fallback_exchanges`` for contracts it had nothing for. ``strikes`` narrows an attempt to so many strikes per side
-    of the money; the other contracts stay as they are.
+    of the money; the other contracts stay as they are. ``finish_within_s`` ends the asking early, so that what was
+    sampled is stored before the task is.
     """
 
     slot: Slot
@@ -46,6 +47,7 @@ class CaptureJob:
     requested_type: MarketDataType
     run: IngestRun
     strikes: int | None = None
+    finish_within_s: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ async def capture_slot(
     NothingCaptured
         Not one contract of the symbol has a quote at this slot.
     TransientError
-        The connection failed on the way: a rerun goes on with what is left.
+        The connection failed on the way, or the task's time is up: a rerun goes on with what is left.
     """
     await wait_for_slot(job.slot, session)
     expected = contract_set.expected_at(job.slot.index)
@@ -125,6 +127,12 @@ async def capture_slot(
     stores.run_log.append("capture", job.slot.session.day, {"slot": job.slot.label, **outcome.summary()})
     if any(sample.error_type in CUT_SHORT for sample in samples) and session.lost.done():
         raise session.lost.result()
+    if any(s.error_type == "out_of_time" for s in samples) and session.clock.now() < job.slot.ends_utc:
+        raise CaptureUnfinished(
+            f"{job.underlying.symbol}: the task's time is up before every contract of slot {job.slot.label} was asked "
+            "for; what was sampled is stored, the retry asks for the rest. If this recurs, raise "
+            "capture.task_timeout_min or lower the number of contracts"
+        )
     if not outcome.account.kept:
         reasons = dict(outcome.account.reasons)
         raise NothingCaptured(
@@ -181,7 +189,7 @@ async def _sample(
         return []
     session.request_market_data_type(int(job.requested_type))
     answers: dict[int, Sample] = {}
-    async with Sampler(session, job.rules, stop_at=job.slot.ends_utc) as sampler:
+    async with Sampler(session, job.rules, stop_at=_stop_at(job, session)) as sampler:
         sampler.watch_underlying(contract_set.underlying, UNDERLYING_WAIT_S)
         left = list(contracts)
         for exchange in dict.fromkeys((job.ask_first, *job.fallback_exchanges)):
@@ -192,6 +200,11 @@ async def _sample(
             if not left:
                 break
     return [answers[contract.conid] for contract in contracts]
+
+
+def _stop_at(job: CaptureJob, session: GatewaySession) -> datetime:
+    left_s = (job.slot.ends_utc - session.clock.now()).total_seconds()
+    return session.clock.now() + timedelta(seconds=min(left_s, job.finish_within_s))
 
 
 def _store(
