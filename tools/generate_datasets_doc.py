@@ -28,8 +28,14 @@ are hive partitions. Units and signs are also in the metadata of each file's Arr
 ```sql
 -- DuckDB: the chain of one slot, quotes only
 select symbol, bid, ask, iv, delta, capture_mode, lag_s
-from 'data/clean/**/*.parquet'
+from 'data/clean/ib/chain/view=intraday/**/*.parquet'
 where trade_date = '2025-11-24' and underlying = 'AAPL' and slot_30m = 3 and not snapshot_error
+order by expiry, strike, "right";
+
+-- the day: one row per contract, and where its quote comes from
+select symbol, bid, ask, iv, delta, rollup_strategy, slots_on_time, slots_expected
+from 'data/clean/ib/chain/view=daily_clean/**/*.parquet'
+where trade_date = '2025-11-24' and underlying = 'AAPL'
 order by expiry, strike, "right";
 
 -- what is missing, and why
@@ -40,7 +46,8 @@ where trade_date = '2025-11-24' and on_time < expected;
 
 ```python
 import pyarrow.dataset as ds
-table = ds.dataset("data/clean", partitioning="hive").to_table(filter=ds.field("underlying") == "AAPL")
+chains = ds.dataset("data/clean/ib/chain/view=intraday", partitioning="hive")
+table = chains.to_table(filter=ds.field("underlying") == "AAPL")
 
 import pandas as pd
 frame = pd.read_parquet("data/clean/ib/chain/view=intraday/date=2025-11-24", partitioning=None)

@@ -14,9 +14,12 @@ from opt_data.pipelines.stores import Stores
 from opt_data.storage.chain_reader import ChainReader
 from opt_data.storage.chain_store import ChainStore
 from opt_data.storage.contract_cache import ContractCache
+from opt_data.storage.daily_store import DailyStore
+from opt_data.storage.layout import ChainView
 from opt_data.storage.ledger import SlotLedger
 from opt_data.storage.local import LocalObjectStore
 from opt_data.storage.run_log import RunLog
+from opt_data.tables.datasets import DAILY_CLEAN
 
 if TYPE_CHECKING:
     from opt_data.gateway.market_data import SamplingRules
@@ -32,6 +35,8 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         calendar=session_calendar(settings),
         cache=ContractCache(settings.paths.contracts_cache),
         chains=chains,
+        closes=ChainStore(port, clock, ChainView.CLOSE),
+        daily=DailyStore(port, ChainView.DAILY_CLEAN, DAILY_CLEAN),
         reader=ChainReader(port),
         ledger=SlotLedger(port, clock, chains),
         run_log=RunLog(settings.paths.run_logs, clock),

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from opt_data.core.sessions import TradingSession
+from opt_data.core.sessions import NEW_YORK, TradingSession
 from opt_data.core.slots import Slot, slot_grid
 from opt_data.storage.chain_rows import IngestRun
 
@@ -60,3 +60,45 @@ def error_row(conid: int, error_type: str = "timed_out", **changes: object) -> R
 
 def ingest(name: str, attempt: int = 1) -> IngestRun:
     return IngestRun(ingest_id=name, attempt=attempt, dag_run_id="manual__1")
+
+
+def stored_row(row: Row, slot: Slot = SLOT, **changes: object) -> Row:
+    """A row as the store keeps it, stamped."""
+    asof = row.get("asof_ts")
+    return {
+        "trade_date": slot.session.day,
+        "underlying": "AAPL",
+        "exchange": "SMART",
+        "sample_time": slot.instant_utc,
+        "sample_time_et": slot.instant_utc.astimezone(NEW_YORK).isoformat(),
+        "slot_30m": slot.index,
+        "lag_s": (asof - slot.instant_utc).total_seconds() if isinstance(asof, datetime) else None,
+        "attempt": 1,
+        "data_quality_flag": [],
+        "source": "IBKR",
+        "ingest_id": f"slot{slot.index}",
+        "ingest_run_type": "intraday",
+        "known_at": slot.instant_utc + timedelta(seconds=30),
+        "schema_version": 1,
+        **row,
+        **changes,
+    }
+
+
+def daily_row(conid: int, **changes: object) -> Row:
+    """A day's row from the closing snapshot."""
+    close = stored_row(
+        quote_row(conid, LAST_SLOT, 5400.0, capture_mode="frozen"), LAST_SLOT, ingest_run_type="eod_rollup"
+    )
+    return {
+        **close,
+        "rollup_source_time": LAST_SLOT.instant_utc,
+        "rollup_source_slot": LAST_SLOT.index,
+        "rollup_strategy": "close",
+        "slots_expected": 14,
+        "slots_on_time": 14,
+        "slots_late": 0,
+        "slots_rebuilt": 0,
+        "slots_missing": 0,
+        **changes,
+    }

@@ -7,8 +7,9 @@ import pytest
 
 from opt_data.errors import CommitConflict, FileUnreadable, SchemaMismatch
 from opt_data.storage.chain_reader import ChainReader
+from opt_data.storage.chain_rows import IngestRun
 from opt_data.storage.chain_store import COMMIT_TRIES, ChainStore, CommitResult
-from opt_data.storage.layout import ChainPartition
+from opt_data.storage.layout import ChainPartition, ChainView
 from opt_data.storage.parquet import encode
 from opt_data.storage.port import ObjectStore
 from opt_data.tables.arrow import empty_table
@@ -278,3 +279,21 @@ def test_contracts_are_found_again_from_stored_rows(chains: ChainStore, reader: 
     assert [contract.conid for contract in contracts] == [7, 12]
     assert contracts[0].strike == 7.0
     assert (contracts[0].underlying, contracts[0].exchange, contracts[0].multiplier) == ("AAPL", "SMART", 100)
+
+
+def test_the_closing_snapshot_has_a_view_of_its_own_and_only_frozen_quotes(
+    port: ObjectStore, clock: FixedClock, chains: ChainStore, reader: ChainReader
+) -> None:
+    closes = ChainStore(port, clock, ChainView.CLOSE)
+    run = IngestRun("c1", 1, run_type="close")
+    closes.commit_attempt(LAST_SLOT, "AAPL", "SMART", [quote_row(711, LAST_SLOT, 5400.0, capture_mode="frozen")], run)
+    with pytest.raises(SchemaMismatch, match="'on_time' in the closing snapshot"):
+        closes.commit_attempt(LAST_SLOT, "AAPL", "SMART", [quote_row(712, LAST_SLOT)], IngestRun("c2", 1, "close"))
+    assert reader.read_chain(SESSION.day, "AAPL").num_rows == 0
+    rows = reader.read_chain(SESSION.day, "AAPL", view=ChainView.CLOSE)
+    assert rows.select(["conid", "slot_30m", "ingest_run_type"]).to_pylist() == [
+        {"conid": 711, "slot_30m": 13, "ingest_run_type": "close"}
+    ]
+    assert [clean.key for clean in closes.rebuild_clean(SESSION.day, "AAPL")] == [
+        "clean/ib/chain/view=close/date=2025-11-24/underlying=AAPL/exchange=SMART/slot_13.parquet"
+    ]

@@ -8,19 +8,25 @@ from opt_data.core.sessions import SessionCalendar
 from opt_data.storage.chain_reader import ChainReader
 from opt_data.storage.chain_store import ChainStore
 from opt_data.storage.contract_cache import ContractCache
+from opt_data.storage.daily_store import DailyStore
 from opt_data.storage.ledger import SlotLedger
 from opt_data.storage.run_log import RunLog
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The stores under the configured roots, all with the same clock. ``opt_data.bootstrap.open_stores`` makes them."""
+    """The stores under the configured roots, all with the same clock. ``opt_data.bootstrap.open_stores`` makes them.
+
+    ``chains`` holds the slots, ``closes`` the closing snapshots, ``daily`` the rolled-up days.
+    """
 
     settings: Settings
     clock: Clock
     calendar: SessionCalendar
     cache: ContractCache
     chains: ChainStore
+    closes: ChainStore
+    daily: DailyStore
     reader: ChainReader
     ledger: SlotLedger
     run_log: RunLog

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opt_data.core.sessions import NEW_YORK
 from opt_data.core.slots import CaptureMode, Slot
 from opt_data.errors import SchemaMismatch
-from opt_data.storage.layout import ChainPartition
+from opt_data.storage.layout import ChainPartition, ChainView
 from opt_data.tables.arrow_rows import table_from_rows
 from opt_data.tables.chain_columns import PRICES, QUOTE_VALUES
 from opt_data.tables.datasets import RAW_CHAIN_INTRADAY
@@ -50,7 +50,7 @@ def attempt_table(
     stamped = [_stamped(index, row, stamp) for index, row in enumerate(rows)]
     checked = checked_rows(RAW_CHAIN_INTRADAY, stamped)
     for index, row in enumerate(checked):
-        _check_answer(place_of(index, row), row, slot)
+        _check_answer(place_of(index, row), row, slot, partition.view)
     return table_from_rows(checked, RAW_CHAIN_INTRADAY)
 
 
@@ -120,11 +120,11 @@ def _flags(place: str, row: Mapping[str, object]) -> object:
     return ordered_flags(flags)
 
 
-def _check_answer(place: str, row: Mapping[str, object], slot: Slot) -> None:
+def _check_answer(place: str, row: Mapping[str, object], slot: Slot, view: ChainView) -> None:
     if row["snapshot_error"]:
         _check_no_quote(place, row)
     else:
-        _check_quote(place, row, slot)
+        _check_quote(place, row, slot, view)
 
 
 def _check_no_quote(place: str, row: Mapping[str, object]) -> None:
@@ -135,7 +135,7 @@ def _check_no_quote(place: str, row: Mapping[str, object]) -> None:
             raise SchemaMismatch(f"{place}, column {name!r}: {row[name]!r} in a row without a quote; store null")
 
 
-def _check_quote(place: str, row: Mapping[str, object], slot: Slot) -> None:
+def _check_quote(place: str, row: Mapping[str, object], slot: Slot, view: ChainView) -> None:
     if row["error_type"] is not None:
         raise SchemaMismatch(f"{place}, column 'error_type': {row['error_type']!r} in a row with a quote")
     for name in ("capture_mode", "asof_ts"):
@@ -150,5 +150,7 @@ def _check_quote(place: str, row: Mapping[str, object], slot: Slot) -> None:
             f"{place}, column 'asof_ts': {asof.isoformat()} is not within the slot {slot.instant_utc.isoformat()} … "
             f"{slot.ends_utc.isoformat()}; a live quote is stored under its own slot only"
         )
+    if view is ChainView.CLOSE and mode is not CaptureMode.FROZEN:
+        raise SchemaMismatch(f"{place}, column 'capture_mode': {mode.value!r} in the closing snapshot; only frozen is")
     if mode is CaptureMode.FROZEN and (not slot.is_last or asof < slot.session.close_utc):
         raise SchemaMismatch(f"{place}, column 'capture_mode': only the slot at the close, after the bell, is frozen")

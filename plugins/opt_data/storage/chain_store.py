@@ -10,7 +10,7 @@ from opt_data.core.clock import Clock
 from opt_data.core.slots import Slot
 from opt_data.errors import CommitConflict, FileUnreadable
 from opt_data.storage.chain_rows import IngestRun, attempt_table
-from opt_data.storage.layout import ChainPartition, partition_of_key, slot_of_key, symbol_prefix
+from opt_data.storage.layout import ChainPartition, ChainView, partition_of_key, slot_of_key, symbol_prefix
 from opt_data.storage.parquet import decode, encode
 from opt_data.storage.port import MUST_NOT_EXIST, ObjectStore
 from opt_data.storage.quarantine import keep_copy
@@ -65,11 +65,14 @@ class ChainStore:
         Where objects are kept.
     clock
         Says when an attempt was committed.
+    view
+        ``INTRADAY``, or ``CLOSE`` for the closing snapshot, which has the last slot's number and only frozen quotes.
     """
 
-    def __init__(self, port: ObjectStore, clock: Clock) -> None:
+    def __init__(self, port: ObjectStore, clock: Clock, view: ChainView = ChainView.INTRADAY) -> None:
         self._port = port
         self._clock = clock
+        self.view = view
 
     def commit_attempt(
         self, slot: Slot, symbol: str, exchange: str, rows: Sequence[Mapping[str, object]], run: IngestRun
@@ -110,7 +113,7 @@ class ChainStore:
         CommitConflict
             The ``ingest_id`` was used before.
         """
-        partition = ChainPartition(slot.session.day, symbol, exchange)
+        partition = ChainPartition(slot.session.day, symbol, exchange, self.view)
         raw_key = partition.raw_key(slot.index, run.attempt, run.ingest_id)
         attempt = attempt_table(slot, partition, rows, run, self._clock.now())
         self._port.put(raw_key, encode(attempt, RAW_CHAIN_INTRADAY), expected=MUST_NOT_EXIST)
@@ -134,7 +137,7 @@ class ChainStore:
         """
         found = {
             (partition_of_key(key), slot)
-            for key in self._port.list(symbol_prefix("raw", day, symbol))
+            for key in self._port.list(symbol_prefix("raw", day, symbol, self.view))
             if (slot := slot_of_key(key)) is not None
         }
         ordered = sorted(found, key=lambda item: (item[0].exchange, item[1]))

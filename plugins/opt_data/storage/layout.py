@@ -24,11 +24,13 @@ class ChainView(StrEnum):
     """Which table of chains a key belongs to: the value of the partition ``view``."""
 
     INTRADAY = "intraday"
+    CLOSE = "close"
+    DAILY_CLEAN = "daily_clean"
 
 
 @dataclass(frozen=True, slots=True)
 class ChainPartition:
-    """One symbol's chain on one day at one route: a folder with one file per slot (clean) or attempt (raw)."""
+    """One symbol's chain on one day at one route: a folder with one file per slot (clean), attempt (raw) or day."""
 
     day: date
     symbol: str
@@ -67,6 +69,11 @@ class ChainPartition:
     def clean_key(self, slot: int) -> str:
         """The file with the best rows of one slot."""
         return f"{self.clean_prefix}slot_{_two_digits(slot)}.parquet"
+
+    @property
+    def day_key(self) -> str:
+        """The one file of a daily view."""
+        return f"{self.clean_prefix}day.parquet"
 
 
 def symbol_prefix(layer: str, day: date, symbol: str, view: ChainView = ChainView.INTRADAY) -> str:

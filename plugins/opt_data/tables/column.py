@@ -28,6 +28,8 @@ class Group(StrEnum):
     MODEL = "Model (IB's own)"
     UNDERLYING = "Underlying, sampled in the same pass"
     CAPTURE = "Capture"
+    OPEN_INTEREST = "Open interest"
+    DAY = "Day"
     ACCOUNT = "Account of the slot"
 
 

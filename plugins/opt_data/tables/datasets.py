@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from opt_data.tables.chain_columns import CHAIN_COLUMNS
 from opt_data.tables.column import Column
+from opt_data.tables.daily_columns import DAILY_COLUMNS
 from opt_data.tables.ledger_columns import LEDGER_COLUMNS
 
 
@@ -33,6 +34,7 @@ class Dataset:
 
 
 CHAIN_SCHEMA_VERSION = 1
+DAILY_SCHEMA_VERSION = 1
 LEDGER_SCHEMA_VERSION = 1
 
 _CHAIN_PARTITIONS = ("view", "date", "underlying", "exchange")
@@ -62,6 +64,46 @@ CLEAN_CHAIN_INTRADAY = Dataset(
     schema_version=CHAIN_SCHEMA_VERSION,
 )
 
+RAW_CHAIN_CLOSE = Dataset(
+    name="raw chain close",
+    sentence="Every attempt at the closing snapshot as it came, one file each; never edited.",
+    path="raw/ib/chain/view=close/date=YYYY-MM-DD/underlying=SYM/exchange=SMART/slot_NN_aNN_INGEST.parquet",
+    columns=CHAIN_COLUMNS,
+    primary_key=("trade_date", "sample_time", "conid", "ingest_id"),
+    partitions=_CHAIN_PARTITIONS,
+    sort_order=("underlying", "trade_date", "sample_time", "conid"),
+    schema_version=CHAIN_SCHEMA_VERSION,
+)
+
+CLEAN_CHAIN_CLOSE = Dataset(
+    name="clean chain close",
+    sentence=(
+        "The closing snapshot: the best answer per contract out of all attempts after the bell, as IB froze it. "
+        "`sample_time` is the close, `slot_30m` the last slot; every quote is `frozen`."
+    ),
+    path="clean/ib/chain/view=close/date=YYYY-MM-DD/underlying=SYM/exchange=SMART/slot_NN.parquet",
+    columns=CHAIN_COLUMNS,
+    primary_key=("trade_date", "sample_time", "conid"),
+    partitions=_CHAIN_PARTITIONS,
+    sort_order=("underlying", "trade_date", "sample_time", "conid"),
+    schema_version=CHAIN_SCHEMA_VERSION,
+)
+
+DAILY_CLEAN = Dataset(
+    name="daily clean",
+    sentence=(
+        "The day: one row per contract of the day's set, with the quote the day is known by. A contract without a good "
+        "quote has its row too, with nulls and strategy `none`. Derived from `view=close` and `view=intraday`: "
+        "deleting and rolling up again gives the same rows."
+    ),
+    path="clean/ib/chain/view=daily_clean/date=YYYY-MM-DD/underlying=SYM/exchange=SMART/day.parquet",
+    columns=DAILY_COLUMNS,
+    primary_key=("trade_date", "conid"),
+    partitions=_CHAIN_PARTITIONS,
+    sort_order=("underlying", "trade_date", "conid"),
+    schema_version=DAILY_SCHEMA_VERSION,
+)
+
 SLOT_LEDGER = Dataset(
     name="slot ledger",
     sentence=(
@@ -76,5 +118,7 @@ SLOT_LEDGER = Dataset(
     schema_version=LEDGER_SCHEMA_VERSION,
 )
 
-DATASETS = (CLEAN_CHAIN_INTRADAY, RAW_CHAIN_INTRADAY, SLOT_LEDGER)
+DATASETS = (
+    CLEAN_CHAIN_INTRADAY, RAW_CHAIN_INTRADAY, CLEAN_CHAIN_CLOSE, RAW_CHAIN_CLOSE, DAILY_CLEAN, SLOT_LEDGER,
+)  # fmt: skip
 """In the order in which a reader wants to know them."""

@@ -4,7 +4,8 @@ from opt_data.core.outcomes import ErrorType, sentence_of, standing_of
 from opt_data.core.quotes import Quote
 from opt_data.tables.chain_columns import CHAIN_COLUMNS, IDENTITY, PRICES, QUOTE_VALUES
 from opt_data.tables.column import ColumnType, Sign
-from opt_data.tables.datasets import DATASETS, RAW_CHAIN_INTRADAY, SLOT_LEDGER
+from opt_data.tables.daily_columns import DAILY_COLUMNS
+from opt_data.tables.datasets import DAILY_CLEAN, DATASETS, RAW_CHAIN_INTRADAY, SLOT_LEDGER
 
 # design page, section 6, "Columns"; in its order and its groups
 IDENTITY_NAMES = (
@@ -30,9 +31,22 @@ def test_the_chain_has_the_designs_columns_in_order_and_the_exchange_of_the_quot
     assert [column.name for column in CHAIN_COLUMNS] == expected.split()
 
 
+OI_NAMES = "open_interest oi_asof_date oi_observed_at"
+DAY_NAMES = (
+    "rollup_source_time rollup_source_slot rollup_strategy underlying_close moneyness_pct strike_per_100 "
+    "slots_expected slots_on_time slots_late slots_rebuilt slots_missing"
+)
+
+
+def test_the_day_has_the_chains_columns_then_open_interest_then_its_own() -> None:
+    chain = [column.name for column in CHAIN_COLUMNS]
+    assert [column.name for column in DAILY_COLUMNS] == [*chain, *OI_NAMES.split(), *DAY_NAMES.split()]
+    assert all(DAILY_CLEAN.column(name).is_nullable for name in (*QUOTE_VALUES, *OI_NAMES.split()))
+
+
 def test_later_columns_are_not_promised_yet() -> None:
     names = {column.name for dataset in DATASETS for column in dataset.columns}
-    assert not names & {"rho", "open_interest", "rollup_strategy", "split_factor"}
+    assert not names & {"rho", "split_factor", "derived_mid_high"}
 
 
 def test_every_column_has_a_sentence_and_every_measure_a_unit_or_a_sign() -> None:
