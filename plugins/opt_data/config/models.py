@@ -62,6 +62,12 @@ class CalendarSettings(Section):
     fixed_grid_fallback: bool = False
 
 
+class CorporateActionSettings(Section):
+    """Splits and everything else that changes what an option's terms are."""
+
+    table_file: ProjectPath = Path("include/config/corporate_actions.csv")
+
+
 class ClockSettings(Section):
     """Where the time comes from."""
 
@@ -163,6 +169,7 @@ class Settings(Section):
     paths: PathSettings = Field(default_factory=PathSettings)
     universe: UniverseSettings = Field(default_factory=UniverseSettings)
     calendar: CalendarSettings = Field(default_factory=CalendarSettings)
+    corporate_actions: CorporateActionSettings = Field(default_factory=CorporateActionSettings)
     clock: ClockSettings = Field(default_factory=ClockSettings)
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     capture: CaptureSettings = Field(default_factory=CaptureSettings)

@@ -1,12 +1,11 @@
 """Universe files: which symbols, one a line. Any doubt about a line is an error with its place and what to write."""
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from opt_data.config.csv_lines import csv_lines, read_csv_text
 from opt_data.core.contracts import SecType, Underlying
 from opt_data.errors import ConfigInvalid
 
@@ -41,17 +40,8 @@ def load_universe(path: Path) -> tuple[Underlying, ...]:
     ConfigInvalid
         The file is missing, empty, has a symbol or conid twice, or a malformed line; names file and line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigInvalid(
-            f"universe file {path} does not exist; create it or change [universe] in the configuration"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ConfigInvalid(f"universe file {path} is not UTF-8 text: {error}") from error
-    except OSError as error:
-        raise ConfigInvalid(f"universe file {path} cannot be read: {error}") from error
-    rows = _rows(path, text)
+    text = read_csv_text(path, "universe file", "create it or change [universe] in the configuration")
+    rows = csv_lines(path, text)
     header = next(rows, None)
     if header is None:
         raise ConfigInvalid(f"universe file {path} is empty; its first line must be {','.join(COLUMNS)}")
@@ -123,21 +113,6 @@ def normalise_symbol(text: str, place: str) -> str:
             "class shares with a blank (BRK B), no path characters"
         )
     return symbol
-
-
-def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise ConfigInvalid(f"{path}:{reader.line_num}: malformed CSV: {error}") from error
-        stripped = [cell.strip() for cell in cells]
-        if not any(stripped) or stripped[0].startswith("#"):
-            continue
-        yield reader.line_num, stripped
 
 
 def _check_header(path: Path, line: int, cells: list[str]) -> list[str]:
