@@ -220,9 +220,7 @@ class Sampler:
     def _judge(self, contract: OptionContract, exchange: str, subscription: _Subscription, reason: str) -> Sample:
         quote = subscription.recorder.quote
         if reason in ("complete", "timed_out") and self.session.clock.now() >= self.stop_at:
-            return self._sample(
-                contract, exchange, quote, "out_of_time", "time was up before the quote was complete"
-            )
+            return self._sample(contract, exchange, quote, "out_of_time", "time was up before the quote was complete")
         if reason == "complete" or (reason == "timed_out" and quote.has_price):
             return self._sample(contract, exchange, quote, "", "")
         if reason == "timed_out":
