@@ -16,8 +16,9 @@ run: install ## Start a simulated gateway and Airflow, capture one slot, stay up
 
 ##@ Change it
 
-test: install-dev ## Everything that must be green: the checks and all tests
+test: install-dev ## Everything that must be green: the checks, the other clients, all tests
 	@$(MAKE) check
+	@$(MAKE) test-clients ARGS=
 	@$(BIN)/pytest $(ARGS)
 
 check: install-dev ## ruff, mypy, import contracts, generated documents current

@@ -63,7 +63,7 @@ def test_the_form_offers_what_the_hook_understands():
 
 
 def test_airflow_knows_the_connection_type(airflow_home):
-    listed = airflow_home.run("providers", "hooks", "-o", "json").stdout
+    listed = airflow_home.run("providers", "hooks", "-o", "json")
 
     assert "opt_data.hooks.ib.IbHook" in listed
     assert '"ib_gateway"' in listed
