@@ -25,11 +25,15 @@ class SmoothPacer:
         Messages the gateway allows in any sliding second; never reached, whatever ``rate_per_s`` says.
     slack_s
         How far the schedule may lag behind before lost time is written off instead of caught up with.
+    recovery_s
+        How long it takes to be back at the full rate after :meth:`slow_down`.
     """
 
     rate_per_s: float
     limit_per_s: int
     slack_s: float = 0.025
+    recovery_s: float = 30.0
+    _struck_at: float = field(default=float("-inf"), init=False)
     _next_at: float = field(default=float("-inf"), init=False)
     _sent: deque[float] = field(default_factory=deque, init=False)
 
@@ -49,11 +53,16 @@ class SmoothPacer:
         """Count one message as sent at ``now``."""
         self._forget(now)
         self._sent.append(now)
-        self._next_at = max(self._next_at, now - self.slack_s) + 1.0 / self.rate_per_s
+        self._next_at = max(self._next_at, now - self.slack_s) + 1.0 / self.current_rate_per_s(now)
 
-    def slow_down(self) -> None:
-        """Halve the rate: the gateway has complained."""
-        self.rate_per_s = max(1.0, self.rate_per_s / 2)
+    def slow_down(self, now: float) -> None:
+        """Halve the rate at once, because the gateway has complained, and recover from there."""
+        self._struck_at = now
+
+    def current_rate_per_s(self, now: float) -> float:
+        """The rate in force: half of it just after a complaint, growing evenly back to the whole."""
+        recovered = min(1.0, (now - self._struck_at) / self.recovery_s)
+        return self.rate_per_s * (0.5 + 0.5 * recovered)
 
     def _forget(self, now: float) -> None:
         while self._sent and now - self._sent[0] >= GUARD_WINDOW_S:

@@ -171,7 +171,7 @@ class GatewaySession:
         elif effect is Effect.SLOW_DOWN:
             log.warning("gateway %s: %s", code, text)
             if code == PACING_STRIKE:
-                self.ib.client.pacer.slow_down()
+                self.ib.client.pacer.slow_down(asyncio.get_running_loop().time())
 
     def _on_disconnect(self) -> None:
         self.stop(self._unavailable("the gateway closed the connection"))

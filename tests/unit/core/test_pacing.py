@@ -50,10 +50,18 @@ def test_time_lost_to_a_stall_is_not_caught_up_in_a_burst():
     assert greatest_in_a_second(after_the_stall) <= 42
 
 
-def test_slowing_down_halves_the_rate():
-    pacer = SmoothPacer(48.0, 50)
+def test_a_complaint_halves_the_rate_at_once_and_it_recovers_evenly():
+    pacer = SmoothPacer(48.0, 50, recovery_s=30.0)
 
-    pacer.slow_down()
+    pacer.slow_down(now=100.0)
+
+    assert [pacer.current_rate_per_s(now) for now in (100.0, 115.0, 130.0, 200.0)] == [24.0, 36.0, 48.0, 48.0]
+
+
+def test_messages_follow_the_lowered_rate():
+    pacer = SmoothPacer(48.0, 50, recovery_s=1e9)
+
+    pacer.slow_down(now=100.0)
     sent = send(pacer, [0.0] * 200)
 
     assert len(sent) / (sent[-1] - sent[0]) == pytest.approx(24, rel=0.02)
