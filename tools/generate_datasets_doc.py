@@ -73,14 +73,26 @@ What holds everywhere:
 def render_page() -> str:
     """The whole page as Markdown."""
     parts = [INTRODUCTION]
+    shown: dict[tuple[Column, ...], str] = {}
     for columns, sharing in groupby(DATASETS, key=lambda dataset: dataset.columns):
         datasets = list(sharing)
         parts += [_render_dataset(dataset) for dataset in datasets]
         names = " and ".join(dataset.name for dataset in datasets)
         parts.append(f"### Columns of {names}\n")
-        parts += [_render_group(group, members) for group, members in groupby(columns, key=lambda column: column.group)]
+        base = _columns_within(columns, shown)
+        if base:
+            parts.append(f"All columns of {shown[base]}, with these added or read in another way:\n")
+        told = [column for column in columns if column not in base]
+        parts += [_render_group(group, members) for group, members in groupby(told, key=lambda column: column.group)]
+        shown[columns] = datasets[0].name
     parts += [_render_reasons(), _render_flags()]
     return "\n".join(parts)
+
+
+def _columns_within(columns: tuple[Column, ...], shown: Iterable[tuple[Column, ...]]) -> tuple[Column, ...]:
+    """The longest list of columns shown before, all of whose names are among these; empty if there is none."""
+    names = {column.name for column in columns}
+    return max((one for one in shown if {column.name for column in one} <= names), key=len, default=())
 
 
 def _render_dataset(dataset: Dataset) -> str:

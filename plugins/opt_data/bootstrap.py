@@ -19,7 +19,7 @@ from opt_data.storage.layout import ChainView
 from opt_data.storage.ledger import SlotLedger
 from opt_data.storage.local import LocalObjectStore
 from opt_data.storage.run_log import RunLog
-from opt_data.tables.datasets import DAILY_CLEAN
+from opt_data.tables.datasets import DAILY_ADJUSTED, DAILY_CLEAN
 
 if TYPE_CHECKING:
     from opt_data.gateway.market_data import SamplingRules
@@ -37,6 +37,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         chains=chains,
         closes=ChainStore(port, clock, ChainView.CLOSE),
         daily=DailyStore(port, ChainView.DAILY_CLEAN, DAILY_CLEAN),
+        adjusted=DailyStore(port, ChainView.DAILY_ADJUSTED, DAILY_ADJUSTED),
         reader=ChainReader(port),
         ledger=SlotLedger(port, clock, chains),
         run_log=RunLog(settings.paths.run_logs, clock),

@@ -118,6 +118,15 @@ class SlotIncomplete(PermanentError):
     """A symbol of a slot has not one quote; its captures, not the report, must be run again."""
 
 
+class DayNotRolledUp(PermanentError):
+    """A symbol-day has no rolled-up rows yet, so that nothing can be derived from them."""
+
+    def __init__(self, message: str, *, symbol: str = "", day: date | None = None) -> None:
+        super().__init__(message)
+        self.symbol = symbol
+        self.day = day
+
+
 class ContractUnknown(PermanentError):
     """IB has no security definition for what was asked (error 200)."""
 

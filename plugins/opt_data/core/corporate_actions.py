@@ -83,6 +83,11 @@ class Adjustment:
     known_from: datetime | None
     actions: tuple[CorporateAction, ...]
 
+    @property
+    def label(self) -> str | None:
+        """The actions in words, separated by ``; ``; None if there are none."""
+        return "; ".join(action.label for action in self.actions) or None
+
 
 def adjustment(actions: Iterable[CorporateAction], symbol: str, day: date, as_of: date) -> Adjustment:
     """How rows of ``day`` look from ``as_of``: through the actions with day < ex_date ≤ as_of, known by then.

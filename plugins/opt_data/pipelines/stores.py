@@ -17,7 +17,8 @@ from opt_data.storage.run_log import RunLog
 class Stores:
     """The stores under the configured roots, all with the same clock. ``opt_data.bootstrap.open_stores`` makes them.
 
-    ``chains`` holds the slots, ``closes`` the closing snapshots, ``daily`` the rolled-up days.
+    ``chains`` holds the slots, ``closes`` the closing snapshots, ``daily`` the rolled-up days,
+    ``adjusted`` the same on the terms of now.
     """
 
     settings: Settings
@@ -27,6 +28,7 @@ class Stores:
     chains: ChainStore
     closes: ChainStore
     daily: DailyStore
+    adjusted: DailyStore
     reader: ChainReader
     ledger: SlotLedger
     run_log: RunLog

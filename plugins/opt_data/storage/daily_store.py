@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from opt_data.errors import CommitConflict, FileUnreadable
 from opt_data.storage.chain_store import COMMIT_TRIES
-from opt_data.storage.layout import ChainPartition, ChainView, symbol_prefix
+from opt_data.storage.layout import ChainPartition, ChainView, partition_of_key, symbol_prefix, view_prefix
 from opt_data.storage.parquet import decode, encode
 from opt_data.storage.port import MUST_NOT_EXIST, ObjectStore
 from opt_data.storage.quarantine import keep_copy
@@ -98,6 +98,15 @@ class DailyStore:
             if key.endswith(".parquet") and (stored := self._port.read(key)) is not None
         ]
         return pa.concat_tables(tables) if tables else empty_table(self._dataset)
+
+    def days(self, symbol: str) -> tuple[date, ...]:
+        """The days of which rows of a symbol are stored, in order; looks through all keys of the view."""
+        found = {
+            partition.day
+            for key in self._port.list(view_prefix("clean", self._view))
+            if key.endswith(".parquet") and (partition := partition_of_key(key)).symbol == symbol
+        }
+        return tuple(sorted(found))
 
     def _partition(self, day: date, symbol: str, exchange: str) -> ChainPartition:
         return ChainPartition(day, symbol, exchange, self._view)

@@ -26,6 +26,7 @@ class ChainView(StrEnum):
     INTRADAY = "intraday"
     CLOSE = "close"
     DAILY_CLEAN = "daily_clean"
+    DAILY_ADJUSTED = "daily_adjusted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,11 @@ def symbol_prefix(layer: str, day: date, symbol: str, view: ChainView = ChainVie
     """What all keys of one symbol-day in ``raw`` or ``clean`` start with, whatever the exchange."""
     check_symbol(symbol)
     return f"{layer}/{_day_folder(view, day)}{_symbol_folder(symbol)}"
+
+
+def view_prefix(layer: str, view: ChainView) -> str:
+    """What all keys of one view in ``raw`` or ``clean`` start with."""
+    return f"{layer}/{_CHAIN}/view={view}/"
 
 
 def ledger_key(day: date, slot: int) -> str:

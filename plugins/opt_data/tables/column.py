@@ -30,6 +30,7 @@ class Group(StrEnum):
     CAPTURE = "Capture"
     OPEN_INTEREST = "Open interest"
     DAY = "Day"
+    ADJUSTED = "Adjusted"
     ACCOUNT = "Account of the slot"
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from opt_data.tables.adjusted_columns import ADJUSTED_COLUMNS
 from opt_data.tables.chain_columns import CHAIN_COLUMNS
 from opt_data.tables.column import Column
 from opt_data.tables.daily_columns import DAILY_COLUMNS
@@ -104,6 +105,21 @@ DAILY_CLEAN = Dataset(
     schema_version=DAILY_SCHEMA_VERSION,
 )
 
+DAILY_ADJUSTED = Dataset(
+    name="daily adjusted",
+    sentence=(
+        "The day on the terms of now: rows before a split rescaled, later ones never, so that a series can be followed "
+        "across it. Derived from `daily_clean` and the corporate-action table; deleting and adjusting again gives the "
+        "same rows."
+    ),
+    path="clean/ib/chain/view=daily_adjusted/date=YYYY-MM-DD/underlying=SYM/exchange=SMART/day.parquet",
+    columns=ADJUSTED_COLUMNS,
+    primary_key=("trade_date", "conid"),
+    partitions=_CHAIN_PARTITIONS,
+    sort_order=("underlying", "trade_date", "conid"),
+    schema_version=DAILY_SCHEMA_VERSION,
+)
+
 SLOT_LEDGER = Dataset(
     name="slot ledger",
     sentence=(
@@ -119,6 +135,7 @@ SLOT_LEDGER = Dataset(
 )
 
 DATASETS = (
-    CLEAN_CHAIN_INTRADAY, RAW_CHAIN_INTRADAY, CLEAN_CHAIN_CLOSE, RAW_CHAIN_CLOSE, DAILY_CLEAN, SLOT_LEDGER,
+    CLEAN_CHAIN_INTRADAY, RAW_CHAIN_INTRADAY, CLEAN_CHAIN_CLOSE, RAW_CHAIN_CLOSE, DAILY_CLEAN, DAILY_ADJUSTED,
+    SLOT_LEDGER,
 )  # fmt: skip
 """In the order in which a reader wants to know them."""

@@ -2,6 +2,7 @@
 
 from opt_data.core.outcomes import ErrorType, sentence_of, standing_of
 from opt_data.core.quotes import Quote
+from opt_data.tables.adjusted_columns import ADJUSTED_COLUMNS
 from opt_data.tables.chain_columns import CHAIN_COLUMNS, IDENTITY, PRICES, QUOTE_VALUES
 from opt_data.tables.column import ColumnType, Sign
 from opt_data.tables.daily_columns import DAILY_COLUMNS
@@ -44,9 +45,27 @@ def test_the_day_has_the_chains_columns_then_open_interest_then_its_own() -> Non
     assert all(DAILY_CLEAN.column(name).is_nullable for name in (*QUOTE_VALUES, *OI_NAMES.split()))
 
 
+ADJUSTED_NAMES = (
+    "split_factor strike_adj bid_adj ask_adj mid_adj last_adj underlying_close_adj moneyness_pct_adj volume_adj "
+    "open_interest_adj gamma_adj vega_adj theta_adj adj_method factor_asof"
+)
+
+
+def test_the_adjusted_day_has_the_days_columns_then_its_own_and_a_link_to_the_actions() -> None:
+    daily = [column.name for column in DAILY_COLUMNS]
+    assert [column.name for column in ADJUSTED_COLUMNS] == [*daily, *ADJUSTED_NAMES.split(), "corporate_actions"]
+
+
+def test_an_adjusted_value_has_the_unit_of_the_value() -> None:
+    for column in ADJUSTED_COLUMNS:
+        if column.name.endswith("_adj"):
+            plain = DAILY_CLEAN.column(column.name.removesuffix("_adj"))
+            assert (column.type, column.unit, column.is_nullable) == (plain.type, plain.unit, plain.is_nullable)
+
+
 def test_later_columns_are_not_promised_yet() -> None:
     names = {column.name for dataset in DATASETS for column in dataset.columns}
-    assert not names & {"rho", "split_factor", "derived_mid_high"}
+    assert not names & {"rho", "derived_mid_high"}
 
 
 def test_every_column_has_a_sentence_and_every_measure_a_unit_or_a_sign() -> None:
