@@ -53,7 +53,7 @@ def write_configuration(places: Places, keys: Secrets, ui_port: int) -> None:
         "core": {
             "dags_folder": str(places.checkout / "dags"),
             "plugins_folder": str(places.checkout / "plugins"),
-            "executor": "LocalExecutor",
+            "executor": "opt_data.executors.warm_local.WarmLocalExecutor",
             "parallelism": "4",
             "load_examples": "False",
             "fernet_key": keys.fernet_key,

@@ -1,0 +1,1 @@
+"""Airflow executors: where tasks run."""
