@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "plugins" / "opt_data"
-AIRFLOW_EDGE = {"assets", "hooks", "notifications", "operators", "timetables"}
+AIRFLOW_EDGE = {"assets", "executors", "hooks", "notifications", "operators", "timetables"}
 HEAVY = {
     "duckdb",
     "exchange_calendars",
