@@ -79,6 +79,10 @@ class CommitConflict(TransientError):
     """Another writer changed the object between our read and our write."""
 
 
+class AlreadyRunning(TransientError):
+    """Another process is doing the same work at this moment; there is nothing to do but to wait for it."""
+
+
 # ---- whose move: a person's -----------------------------------------------------------------------------------
 
 
@@ -161,6 +165,10 @@ class FileUnreadable(PermanentError):
     def __init__(self, message: str, *, path: str = "") -> None:
         super().__init__(message)
         self.path = path
+
+
+class RetentionRefused(PermanentError):
+    """Retiring would take the last intraday data there are: more likely a wrong setting or date than a wish."""
 
 
 class LedgerUnbalanced(PermanentError):

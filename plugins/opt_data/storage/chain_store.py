@@ -10,10 +10,13 @@ from opt_data.core.clock import Clock
 from opt_data.core.slots import Slot
 from opt_data.errors import CommitConflict, FileUnreadable
 from opt_data.storage.chain_rows import IngestRun, attempt_table
-from opt_data.storage.layout import ChainPartition, ChainView, partition_of_key, slot_of_key, symbol_prefix
+from opt_data.storage.layout import ChainPartition, ChainView, ChainWeek, partition_of_key, slot_of_key, symbol_prefix
+from opt_data.storage.packed_files import read_packed
 from opt_data.storage.parquet import decode, encode
 from opt_data.storage.port import MUST_NOT_EXIST, ObjectStore
 from opt_data.storage.quarantine import keep_copy
+from opt_data.storage.swaps import Located, WeekSwaps
+from opt_data.storage.unpacking import unpack_symbol
 from opt_data.tables.arrow import empty_table
 from opt_data.tables.datasets import CLEAN_CHAIN_INTRADAY, RAW_CHAIN_INTRADAY
 from opt_data.transforms.clean import best_rows
@@ -116,7 +119,8 @@ class ChainStore:
         partition = ChainPartition(slot.session.day, symbol, exchange, self.view)
         raw_key = partition.raw_key(slot.index, run.attempt, run.ingest_id)
         attempt = attempt_table(slot, partition, rows, run, self._clock.now())
-        self._port.put(raw_key, encode(attempt, RAW_CHAIN_INTRADAY), expected=MUST_NOT_EXIST)
+        with WeekSwaps(self._port, _week(partition)).writing():
+            self._port.put(raw_key, encode(attempt, RAW_CHAIN_INTRADAY), expected=MUST_NOT_EXIST)
         clean = self.refresh(partition, slot.index)
         won = clean.rows.column("ingest_id").to_pylist().count(run.ingest_id)
         log.info("%s: %d rows written, %d of them now clean", raw_key, attempt.num_rows, won)
@@ -145,36 +149,66 @@ class ChainStore:
 
     def _derive(self, partition: ChainPartition, slot: int, *, keeps_existing: bool) -> CleanSlot:
         """Read clean's version first, raw second, then write if the version still holds: whoever writes last has seen
-        every attempt that was in raw before the other's write."""
-        key = partition.clean_key(slot)
+        every attempt that was in raw before the other's write.
+
+        Rows that are in the week's compacted files already stay there if nothing changes; else the symbol is taken out
+        of them first.
+        """
+        week = _week(partition)
+        swaps = WeekSwaps(self._port, week)
         aside: dict[str, None] = {}
         for _ in range(COMMIT_TRIES):
-            existing = self._port.read(key)
-            attempts = list(self._attempts(partition, slot, aside))
-            tables = list(attempts)
-            is_damaged = False
-            if existing is not None:
-                try:
-                    clean = decode(existing.data, CLEAN_CHAIN_INTRADAY, origin=key)
-                    if keeps_existing or not attempts:
-                        tables.append(clean)
-                except FileUnreadable as error:
-                    is_damaged = True
-                    aside[keep_copy(self._port, key, existing, str(error))] = None
             try:
-                if not tables:
-                    if existing is not None and is_damaged:
-                        self._port.delete(key, expected=existing.version)
-                    return CleanSlot(key, empty_table(CLEAN_CHAIN_INTRADAY), 0, tuple(aside), is_damaged)
-                best = best_rows(tables)
-                data = encode(best, CLEAN_CHAIN_INTRADAY)
-                if existing is None or data != existing.data:
-                    self._port.put(key, data, expected=existing.version if existing else MUST_NOT_EXIST)
-                    return CleanSlot(key, best, len(attempts), tuple(aside), True)
-                return CleanSlot(key, best, len(attempts), tuple(aside), False)
+                with swaps.writing():
+                    derived = self._derive_once(partition, slot, aside, keeps_existing=keeps_existing)
+                if derived is not None:
+                    return derived
+                unpack_symbol(self._port, week, partition.symbol)
             except CommitConflict:
-                log.debug("%s changed while it was derived: again", key)
-        raise CommitConflict(f"{key} changed {COMMIT_TRIES} times while it was derived")
+                log.debug("%s changed while it was derived: again", partition.clean_key(slot))
+        raise CommitConflict(f"{partition.clean_key(slot)} changed {COMMIT_TRIES} times while it was derived")
+
+    def _derive_once(
+        self, partition: ChainPartition, slot: int, aside: dict[str, None], *, keeps_existing: bool
+    ) -> CleanSlot | None:
+        """Derive and write; None if rows in compacted files would have to change."""
+        key = partition.clean_key(slot)
+        existing = self._port.read(key)
+        attempts = list(self._attempts(partition, slot, aside))
+        packed = self._packed(partition, slot)
+        tables = list(attempts)
+        if packed.num_rows and (keeps_existing or not attempts):
+            tables.append(packed)
+        is_damaged = False
+        if existing is not None:
+            try:
+                clean = decode(existing.data, CLEAN_CHAIN_INTRADAY, origin=key)
+                if keeps_existing or not attempts:
+                    tables.append(clean)
+            except FileUnreadable as error:
+                is_damaged = True
+                aside[keep_copy(self._port, key, existing, str(error))] = None
+        if not tables:
+            if existing is not None and is_damaged:
+                self._port.delete(key, expected=existing.version)
+            return CleanSlot(key, empty_table(CLEAN_CHAIN_INTRADAY), 0, tuple(aside), is_damaged)
+        best = best_rows(tables)
+        if packed.num_rows:
+            is_unchanged = existing is None and best.equals(packed)
+            return CleanSlot(key, best, len(attempts), tuple(aside), False) if is_unchanged else None
+        data = encode(best, CLEAN_CHAIN_INTRADAY)
+        if existing is None or data != existing.data:
+            self._port.put(key, data, expected=existing.version if existing else MUST_NOT_EXIST)
+            return CleanSlot(key, best, len(attempts), tuple(aside), True)
+        return CleanSlot(key, best, len(attempts), tuple(aside), False)
+
+    def _packed(self, partition: ChainPartition, slot: int) -> "pa.Table":
+        """The slot's rows in the week's compacted files."""
+        import pyarrow.compute as pc
+
+        parts = [Located(key, key) for key in self._port.list(_week(partition).packed_prefix)]
+        rows = read_packed(self._port, parts, CLEAN_CHAIN_INTRADAY, partition.symbol, partition.day, slot)
+        return rows.filter(pc.field("exchange") == partition.exchange) if rows.num_rows else rows
 
     def _attempts(self, partition: ChainPartition, slot: int, aside: dict[str, None]) -> "Iterator[pa.Table]":
         """The readable raw attempts of one slot; unreadable ones are set aside."""
@@ -189,3 +223,7 @@ class ChainStore:
                 self._port.delete(key, expected=stored.version)
                 continue
             yield table
+
+
+def _week(partition: ChainPartition) -> ChainWeek:
+    return ChainWeek.of_day(partition.day, partition.view)

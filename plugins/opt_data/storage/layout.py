@@ -6,7 +6,7 @@ both decode, so that ``underlying=BRK%20B`` reads as ``BRK B``.
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
@@ -16,6 +16,7 @@ _INGEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _SLOT_FILE = re.compile(r"slot_(\d{2,3})(?:_a\d+_[A-Za-z0-9-]+)?\.parquet")
 
 QUARANTINE = "_quarantine/"
+RETIRED = "_retired/"
 _CHAIN = "ib/chain"
 LARGEST_SLOT = 127
 
@@ -95,6 +96,79 @@ def ledger_key(day: date, slot: int) -> str:
 
 def ledger_prefix(day: date) -> str:
     return f"ledger/date={day.isoformat()}/"
+
+
+@dataclass(frozen=True, slots=True)
+class ChainWeek:
+    """One view's ISO week: what is compacted, locked and retired as a whole.
+
+    Parameters
+    ----------
+    monday
+        Its first day.
+    """
+
+    monday: date
+    view: ChainView = ChainView.INTRADAY
+
+    def __post_init__(self) -> None:
+        if self.monday.weekday() != 0:
+            raise ValueError(f"{self.monday} is not a Monday")
+
+    @classmethod
+    def of_day(cls, day: date, view: ChainView = ChainView.INTRADAY) -> "ChainWeek":
+        return cls(day - timedelta(days=day.weekday()), view)
+
+    @property
+    def label(self) -> str:
+        """The ISO week, e.g. ``2025-W48``."""
+        year, week, _ = self.monday.isocalendar()
+        return f"{year}-W{week:02d}"
+
+    @property
+    def name(self) -> str:
+        """What locks, journals and staged files of the week are called."""
+        return f"{self.view}-{self.label}"
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        return tuple(self.monday + timedelta(days=days) for days in range(7))
+
+    @property
+    def packed_prefix(self) -> str:
+        """The folder of the week's compacted files."""
+        return f"clean/{_CHAIN}/view={self.view}/week={self.label}/"
+
+    def part_key(self, number: int) -> str:
+        return f"{self.packed_prefix}part_{number:03d}.parquet"
+
+    @property
+    def incoming_prefix(self) -> str:
+        """Where files wait until they are moved into place."""
+        return f"_incoming/{self.name}/"
+
+    def retired_prefix(self, swap: str) -> str:
+        """Where files go that one swap takes away, until they are deleted."""
+        return f"{RETIRED}{self.name}-{swap}/"
+
+    @property
+    def swap_prefix(self) -> str:
+        return f"_swaps/{self.name}."
+
+    @property
+    def swap_key(self) -> str:
+        """The journal of a swap that has begun."""
+        return f"{self.swap_prefix}json"
+
+    @property
+    def swap_done_key(self) -> str:
+        """The journal of the last swap that is done."""
+        return f"{self.swap_prefix}done"
+
+
+def day_prefix(layer: str, day: date, view: ChainView = ChainView.INTRADAY) -> str:
+    """What all keys of one day start with, whatever the symbol."""
+    return f"{layer}/{_day_folder(view, day)}"
 
 
 def slot_of_key(key: str) -> int | None:

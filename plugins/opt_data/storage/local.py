@@ -9,19 +9,24 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
+import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from opt_data.errors import CommitConflict, StorageUnavailable
-from opt_data.storage.port import MUST_NOT_EXIST, StoredObject
+from opt_data.errors import AlreadyRunning, CommitConflict, StorageUnavailable
+from opt_data.storage.port import MUST_NOT_EXIST, ObjectMark, StoredObject
 
 STAGING = "_staging"
 LOCKS = "_locks"
 
 _LOCK_FILES = 256
 """Keys share lock files by hash, so that locks never need cleaning up; a lock is held for milliseconds."""
+
+_LOCK_NAME = re.compile(r"[A-Za-z0-9_-]{3,64}")
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free space or move the data root",
@@ -69,18 +74,17 @@ class LocalObjectStore:
                 return None
         return StoredObject(data, _version(data))
 
-    def put(self, key: str, data: bytes, *, expected: str) -> str:
+    def put(self, key: str, data: bytes | memoryview, *, expected: str) -> str:
         path = self.path_of(key)
         with _explained(path):
             if not self._swept:
                 self.sweep_staging()
                 self._swept = True
-            with self._staged(data) as staged:
+            with self._staged(data) as staged, self._locked(key):
+                self._compare(path, key, expected)
                 self._make_directory(path.parent)
-                with self._locked(key):
-                    self._compare(path, key, expected)
-                    staged.rename(path)
-                    _sync_directory(path.parent)
+                staged.rename(path)
+                _sync_directory(path.parent)
         return _version(data)
 
     def list(self, prefix: str) -> Iterator[str]:
@@ -98,6 +102,59 @@ class LocalObjectStore:
                 path.unlink(missing_ok=True)
                 _sync_directory(path.parent)
 
+    def open(self, key: str) -> BinaryIO | None:
+        path = self.path_of(key)
+        with _explained(path):
+            try:
+                return path.open("rb")
+            except FileNotFoundError:
+                return None
+
+    def marks(self, prefix: str) -> Iterator[ObjectMark]:
+        """Writers rename new files into place, so that inode, size and time of change tell replaced objects apart."""
+        for key in self.list(prefix):
+            with suppress(FileNotFoundError):
+                status = (self.root / key).stat()
+                yield ObjectMark(key, f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}", status.st_size)
+
+    def move(self, moves: Sequence[tuple[str, str]]) -> None:
+        paths = [(self.path_of(source.rstrip("/")), self.path_of(target.rstrip("/"))) for source, target in moves]
+        with _explained(self.root):
+            for _, target in paths:
+                self._make_directory(target.parent)
+            for source, target in paths:
+                with suppress(FileNotFoundError):
+                    source.replace(target)
+            for parent in sorted({path.parent for pair in paths for path in pair}):
+                with suppress(FileNotFoundError):
+                    _sync_directory(parent)
+
+    def delete_all(self, folder: str) -> None:
+        path = self.path_of(folder.rstrip("/"))
+        with _explained(path):
+            if path.is_dir():
+                shutil.rmtree(path)
+                _sync_directory(path.parent)
+
+    @contextmanager
+    def lock(self, name: str, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
+        if not _LOCK_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot name a lock")
+        path = self.root / LOCKS / f"{name}.lock"
+        with _explained(path):
+            self._make_directory(path.parent)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError as error:
+                os.close(descriptor)
+                raise AlreadyRunning(f"{name} is locked by another process ({path})") from error
+        try:
+            yield
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            os.close(descriptor)
+
     def sweep_staging(self) -> int:
         """Remove what killed writers left staged; returns how many files. Files of living writers are locked."""
         swept = 0
@@ -114,7 +171,7 @@ class LocalObjectStore:
         return swept
 
     @contextmanager
-    def _staged(self, data: bytes) -> Iterator[Path]:
+    def _staged(self, data: bytes | memoryview) -> Iterator[Path]:
         """A complete, synced file on the same file system, locked so that no sweeper takes it, gone afterwards."""
         directory = self.root / STAGING
         self._make_directory(directory)
@@ -184,7 +241,7 @@ def _check_key(key: str) -> None:
         raise ValueError(f"{key!r} is not a key")
 
 
-def _version(data: bytes) -> str:
+def _version(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
@@ -202,7 +259,7 @@ def _create_locked(directory: Path) -> tuple[int, Path]:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes | memoryview) -> None:
     """A write may take only a part, e.g. up to the limit or the last free block: the next one says why."""
     view = memoryview(data)
     while view:

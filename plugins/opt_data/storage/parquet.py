@@ -14,6 +14,11 @@ HOT_CODEC = "snappy"
 """Files younger than two weeks: cheap to write and read; compaction changes the codec later."""
 
 
+def text_columns(dataset: Dataset) -> list[str]:
+    """The columns that are dictionary-encoded."""
+    return [column.name for column in dataset.columns if column.type is ColumnType.STRING]
+
+
 def encode(table: "pa.Table", dataset: Dataset, *, codec: str = HOT_CODEC) -> bytes:
     """The table as a Parquet file, sorted as the data set says; equal rows give equal bytes.
 
@@ -24,12 +29,13 @@ def encode(table: "pa.Table", dataset: Dataset, *, codec: str = HOT_CODEC) -> by
     import pyarrow.parquet as pq
 
     schema = arrow_schema(dataset)
-    text = [column.name for column in dataset.columns if column.type is ColumnType.STRING]
     ordered = table.sort_by([(name, "ascending") for name in dataset.sort_order]).combine_chunks().cast(schema)
     sink = pa.BufferOutputStream()
     pq.write_table(
-        ordered, sink, compression=codec, use_dictionary=text, write_statistics=True, write_page_checksum=True
-    )
+        ordered, sink, compression=codec,
+        use_dictionary=text_columns(dataset), write_statistics=True,
+        write_page_checksum=True,
+    )  # fmt: skip
     return bytes(sink.getvalue())
 
 

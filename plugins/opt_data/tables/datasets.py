@@ -55,7 +55,8 @@ CLEAN_CHAIN_INTRADAY = Dataset(
     name="clean chain intraday",
     sentence=(
         "The best answer per contract and slot out of all attempts, one file per slot. This is the one to read. "
-        "Rows with `snapshot_error` have no quote and say why."
+        "Rows with `snapshot_error` have no quote and say why. Finished weeks lie in a few large files "
+        "`view=intraday/week=YYYY-Www/part_NNN.parquet`, in the same order: select by columns, not by folders."
     ),
     path="clean/ib/chain/view=intraday/date=YYYY-MM-DD/underlying=SYM/exchange=SMART/slot_NN.parquet",
     columns=CHAIN_COLUMNS,
