@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, fields
 from datetime import datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 class MarketDataType(IntEnum):
@@ -23,13 +23,21 @@ class MarketDataType(IntEnum):
         return self in (MarketDataType.FROZEN, MarketDataType.DELAYED_FROZEN)
 
 
+class Wanted(StrEnum):
+    """What a pass subscribes for: the quote, or the open interest of the session before."""
+
+    QUOTE = "quote"
+    OPEN_INTEREST = "open interest"
+
+
 @dataclass(slots=True)
 class Quote:
     """The values received on one request, since that request; None is "not received" or "the gateway said: none".
 
     Prices are USD per share, sizes contracts (shares for an underlying), ``iv`` a fraction per year, greeks as IB
-    states them. ``market_data_type`` stays None until the gateway has said what it serves. ``has_delayed_ticks``
-    is set by ticks that exist only in the delayed feed, whatever the gateway said.
+    states them. ``open_interest`` is the contract's own, in contracts, at the close of an earlier session.
+    ``market_data_type`` stays None until the gateway has said what it serves. ``has_delayed_ticks`` is set by ticks
+    that exist only in the delayed feed, whatever the gateway said.
     """
 
     bid: float | None = None
@@ -47,6 +55,7 @@ class Quote:
     mark_price: float | None = None
     last_trade_time: datetime | None = None
     halted: int | None = None
+    open_interest: int | None = None
     hist_volatility: float | None = None
     iv: float | None = None
     delta: float | None = None
@@ -95,9 +104,19 @@ class Quote:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-def is_complete(quote: Quote, *, require_greeks: bool) -> bool:
-    """Whether a subscription has given what it was opened for: a price and, if required, the model's IV and delta."""
+def is_complete(quote: Quote, *, require_greeks: bool, wanted: Wanted = Wanted.QUOTE) -> bool:
+    """Whether a subscription has given what it was opened for.
+
+    A quote is complete with a price and, if required, the model's IV and delta. Open interest is complete by itself.
+    """
+    if wanted is Wanted.OPEN_INTEREST:
+        return quote.open_interest is not None
     return quote.has_price and (quote.has_model or not require_greeks)
+
+
+def is_usable(quote: Quote, wanted: Wanted) -> bool:
+    """Whether a subscription that ran out of time has given enough to be kept."""
+    return quote.open_interest is not None if wanted is Wanted.OPEN_INTEREST else quote.has_price
 
 
 def finite(value: float) -> float | None:

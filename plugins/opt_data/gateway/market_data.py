@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from opt_data.core.contracts import OptionContract, Underlying
-from opt_data.core.quotes import Quote, is_complete
+from opt_data.core.quotes import Quote, Wanted, is_complete, is_usable
 from opt_data.gateway.error_codes import CodeMeaning, Effect, code_meaning
 from opt_data.gateway.recorder import TickRecorder
 from opt_data.gateway.session import GatewaySession
@@ -31,12 +31,15 @@ LINE_PAUSE_S = 0.25
 """How long a contract that got no line waits before its next turn; doubled each time, up to four seconds."""
 
 
+_MISSING = {Wanted.QUOTE: "bid, ask or last", Wanted.OPEN_INTEREST: "open interest"}
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingRules:
     """How a pass samples.
 
     ``lines`` is the most subscriptions open at once, the underlying's included; ``linger_s`` is how long a complete
-    subscription is kept for the rest of its first burst of ticks.
+    subscription is kept for the rest of its first burst of ticks. ``wanted`` decides when a subscription is complete.
     """
 
     lines: int
@@ -44,6 +47,7 @@ class SamplingRules:
     require_greeks: bool
     ready_timeout_s: float
     linger_s: float
+    wanted: Wanted = Wanted.QUOTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,8 @@ class Sampler:
         subscription = self._subscribe(
             _option_contract(contract, exchange),
             rules.generic_ticks,
-            lambda quote: is_complete(quote, require_greeks=rules.require_greeks),
+            lambda quote: is_complete(quote, require_greeks=rules.require_greeks, wanted=rules.wanted),
+            contract.right,
         )
         try:
             timeout = min(rules.ready_timeout_s, self._seconds_left())
@@ -221,11 +226,11 @@ class Sampler:
         quote = subscription.recorder.quote
         if reason in ("complete", "timed_out") and self.session.clock.now() >= self.stop_at:
             return self._sample(contract, exchange, quote, "out_of_time", "time was up before the quote was complete")
-        if reason == "complete" or (reason == "timed_out" and quote.has_price):
+        if reason == "complete" or (reason == "timed_out" and is_usable(quote, self.rules.wanted)):
             return self._sample(contract, exchange, quote, "", "")
         if reason == "timed_out":
             error_type = "timed_out" if quote.is_silent else "no_quote"
-            what = "nothing arrived" if quote.is_silent else "no bid, ask or last arrived"
+            what = "nothing arrived" if quote.is_silent else f"no {_MISSING[self.rules.wanted]} arrived"
             return self._sample(contract, exchange, quote, error_type, f"{what} in {self.rules.ready_timeout_s:g} s")
         if reason == "interrupted" and self.session.lost.done():
             reason = "gateway_lost"
@@ -266,7 +271,9 @@ class Sampler:
             return None
         return copy.copy(self._underlying.recorder.quote)
 
-    def _subscribe(self, contract: "Contract", generic_ticks: str, is_enough: Callable[[Quote], bool]) -> _Subscription:
+    def _subscribe(
+        self, contract: "Contract", generic_ticks: str, is_enough: Callable[[Quote], bool], right: str = ""
+    ) -> _Subscription:
         client = self.session.ib.client
         req_id = client.getReqId()
         ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -275,7 +282,7 @@ class Sampler:
             if not ended.done() and is_enough(recorder.quote):
                 ended.set_result("complete")
 
-        recorder = TickRecorder(self.session.clock, on_tick)
+        recorder = TickRecorder(self.session.clock, on_tick, right)
         subscription = _Subscription(req_id, recorder, ended)
         self._open[req_id] = subscription
         self.session.ib.wrapper.recorders[req_id] = recorder

@@ -28,6 +28,7 @@ _LAST_TIME = {45, 88}
 _RT_VOLUME = {48, 77}
 _HALTED = {49, 90}
 _HIST_VOLATILITY = 23
+_OPEN_INTEREST = {27: "C", 28: "P"}
 _DELAYED = frozenset({66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 80, 81, 82, 83, 88, 90})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,10 +42,14 @@ class TickRecorder:
         Stamps the arrival of ticks.
     on_tick
         Called after every tick that concerned a stored value.
+    right
+        ``C`` or ``P`` for an option, empty for an underlying. Open interest comes on two ticks, one per right; the
+        other right's says 0, or nothing at all.
     """
 
-    def __init__(self, clock: Clock, on_tick: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, on_tick: Callable[[], None], right: str = "") -> None:
         self.quote = Quote()
+        self._right = right
         self._clock = clock
         self._on_tick = on_tick
 
@@ -59,6 +64,11 @@ class TickRecorder:
         self._arrived(tick)
 
     def size(self, tick: int, size: float) -> None:
+        if tick in _OPEN_INTEREST:
+            if _OPEN_INTEREST[tick] == self._right and (contracts := size_or_none(size)) is not None:
+                self.quote.open_interest = int(contracts)
+                self._arrived(tick)
+            return
         name = _SIZES.get(tick)
         if name is None:
             return

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from opt_data.core import quotes
-from opt_data.core.quotes import MarketDataType, Quote, is_complete
+from opt_data.core.quotes import MarketDataType, Quote, Wanted, is_complete, is_usable
 
 DBL_MAX = 1.7976931348623157e308  # C++'s largest double: IB's "unset"
 
@@ -71,3 +71,21 @@ def test_served_type_is_unknown_until_said_or_proven():
     assert Quote(bid=1.0).served_type is None
     assert Quote(bid=1.0, has_delayed_ticks=True).served_type is MarketDataType.DELAYED
     assert Quote(market_data_type=MarketDataType.LIVE).served_type is MarketDataType.LIVE
+
+
+@pytest.mark.parametrize(
+    ("quote", "expected"),
+    [
+        pytest.param(Quote(open_interest=0), True, id="nobody holds it"),
+        pytest.param(Quote(bid=1.0, iv=0.2, delta=0.5), False, id="a whole quote without it"),
+        pytest.param(Quote(), False, id="nothing"),
+    ],
+)
+def test_open_interest_is_complete_by_itself(quote, expected):
+    assert is_complete(quote, require_greeks=True, wanted=Wanted.OPEN_INTEREST) is expected
+    assert is_usable(quote, Wanted.OPEN_INTEREST) is expected
+
+
+def test_a_quote_that_ran_out_of_time_needs_a_price():
+    assert is_usable(Quote(last=1.0), Wanted.QUOTE)
+    assert not is_usable(Quote(open_interest=5), Wanted.QUOTE)

@@ -115,3 +115,24 @@ def test_unknown_ticks_are_not_arrivals(recorder):
     recorder.string(32, "AB")
 
     assert recorder.quote.is_silent
+
+
+@pytest.mark.parametrize(
+    ("right", "ticks", "expected"),
+    [
+        pytest.param("C", [(27, 120.0), (28, 0.0)], 120, id="a call reads 27"),
+        pytest.param("P", [(27, 0.0), (28, 75.0)], 75, id="a put reads 28"),
+        pytest.param("C", [(28, 0.0)], None, id="the other side's zero is no answer"),
+        pytest.param("P", [(28, 0.0)], 0, id="nobody holds it"),
+        pytest.param("C", [(27, -1.0)], None, id="unset"),
+        pytest.param("", [(27, 9000.0), (28, 8000.0)], None, id="an underlying's totals are not a contract's"),
+    ],
+)
+def test_open_interest_is_read_by_the_contracts_right(right, ticks, expected):
+    recorder = TickRecorder(RunningClock(datetime(2025, 11, 24, 15, tzinfo=UTC)), lambda: None, right)
+
+    for tick, size in ticks:
+        recorder.size(tick, size)
+
+    assert recorder.quote.open_interest == expected
+    assert recorder.quote.is_silent is (expected is None)
