@@ -2,10 +2,11 @@
 
 from airflow.plugins_manager import AirflowPlugin
 
+from opt_data.timetables.next_morning import NextMorningTimetable
 from opt_data.timetables.sessions import SessionTimetable
 from opt_data.timetables.slots import SlotTimetable
 
 
 class OptDataPlugin(AirflowPlugin):
     name = "opt_data"
-    timetables = (SlotTimetable, SessionTimetable)
+    timetables = (SlotTimetable, SessionTimetable, NextMorningTimetable)

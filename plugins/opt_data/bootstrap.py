@@ -8,6 +8,7 @@ from opt_data.config.models import Settings
 from opt_data.config.universe import load_universe, select_symbols
 from opt_data.core.clock import Clock
 from opt_data.core.contracts import Underlying
+from opt_data.core.quotes import Wanted
 from opt_data.core.sessions import SessionCalendar
 from opt_data.gateway.session import GatewayLimits
 from opt_data.pipelines.stores import Stores
@@ -18,11 +19,15 @@ from opt_data.storage.daily_store import DailyStore
 from opt_data.storage.layout import ChainView
 from opt_data.storage.ledger import SlotLedger
 from opt_data.storage.local import LocalObjectStore
+from opt_data.storage.open_interest_store import OpenInterestStore
 from opt_data.storage.run_log import RunLog
 from opt_data.tables.datasets import DAILY_ADJUSTED, DAILY_CLEAN
 
 if TYPE_CHECKING:
     from opt_data.gateway.market_data import SamplingRules
+
+OPEN_INTEREST_TICK = "101"
+"""IB's generic tick for the open interest of an option."""
 
 
 def open_stores(settings: Settings, clock: Clock) -> Stores:
@@ -38,6 +43,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         closes=ChainStore(port, clock, ChainView.CLOSE),
         daily=DailyStore(port, ChainView.DAILY_CLEAN, DAILY_CLEAN),
         adjusted=DailyStore(port, ChainView.DAILY_ADJUSTED, DAILY_ADJUSTED),
+        open_interest=OpenInterestStore(port, clock),
         reader=ChainReader(port),
         ledger=SlotLedger(port, clock, chains),
         run_log=RunLog(settings.paths.run_logs, clock),
@@ -76,6 +82,20 @@ def sampling_rules(
         require_greeks=capture.require_greeks,
         ready_timeout_s=ready_timeout_s or capture.ready_timeout_s,
         linger_s=capture.linger_s,
+    )
+
+
+def open_interest_rules(settings: Settings) -> "SamplingRules":
+    """How one task reads open interest: nothing else of the subscription is waited for."""
+    from opt_data.gateway.market_data import SamplingRules
+
+    return SamplingRules(
+        lines=max(1, settings.gateway.usable_lines // settings.capture.parallel_tasks),
+        generic_ticks=OPEN_INTEREST_TICK,
+        require_greeks=False,
+        ready_timeout_s=settings.open_interest.ready_timeout_s,
+        linger_s=0.0,
+        wanted=Wanted.OPEN_INTEREST,
     )
 
 

@@ -114,6 +114,22 @@ class SlotNotBegun(TransientError):
     """The slot lies in the future."""
 
 
+class OpenInterestNotOut(TransientError):
+    """The session's open interest has not been published yet."""
+
+
+class OpenInterestGone(PermanentError):
+    """A newer session's open interest is out: IB keeps no history of it."""
+
+
+class OpenInterestMissing(PermanentError):
+    """Open interest that had not rolled, was unstable or lacked too many contracts until its deadline."""
+
+    def __init__(self, message: str, *, symbols: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.symbols = symbols
+
+
 class SlotExpired(PermanentError):
     """The slot is over: a live quote may no longer be stored under it."""
 

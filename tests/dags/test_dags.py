@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-EXPECTED = {"opt_data_discovery", "opt_data_intraday"}
+EXPECTED = {"opt_data_discovery", "opt_data_intraday", "opt_data_open_interest"}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_every_task_is_bounded_and_follows_the_retry_policy(dag):
 def test_only_tasks_that_ask_the_gateway_use_its_pool(dag):
     pools = {task.task_id: task.pool for task in dag.tasks}
 
-    asking = {"capture", "discover"} & set(pools)
+    asking = {"capture", "discover", "read"} & set(pools)
     assert len(asking) == 1
     assert {name for name, pool in pools.items() if pool == "ib_gateway"} == asking
 
@@ -76,6 +76,13 @@ def test_the_report_runs_whatever_happened_before_it(dag_bag):
 
     assert report.trigger_rule == "all_done"
     assert {asset.name for asset in report.outlets} == {"opt_data_clean_intraday", "opt_data_slot_ledger"}
+
+
+def test_open_interest_is_counted_whatever_happened_before(dag_bag):
+    report = dag_bag.dags["opt_data_open_interest"].get_task("oi_report")
+
+    assert report.trigger_rule == "all_done"
+    assert {asset.name for asset in report.outlets} == {"opt_data_open_interest"}
 
 
 def test_params_make_a_form_and_refuse_nonsense(dag_bag):

@@ -163,6 +163,29 @@ class DiscoverySettings(Section):
     retry_delay_s: Seconds = 30.0
 
 
+class OpenInterestSettings(Section):
+    """How the next morning's open interest is read."""
+
+    start_at: NewYorkTime = "07:30"
+    published_at: NewYorkTime = "06:30"
+    reread_until: NewYorkTime = "09:00"
+    reread_after_s: Seconds = 600.0
+    min_filled_pct: Percent = 90.0
+    ready_timeout_s: Seconds = 12.0
+    task_timeout_min: Annotated[float, Field(gt=0.0, le=1440.0)] = 15.0
+    retries: Annotated[int, Field(ge=0, le=20)] = 4
+    retry_delay_s: Seconds = 60.0
+
+    @model_validator(mode="after")
+    def _morning_in_order(self) -> Self:
+        if not self.published_at <= self.start_at < self.reread_until:
+            raise ValueError(
+                f"published_at = {self.published_at}, start_at = {self.start_at} and reread_until = "
+                f"{self.reread_until} are not in this order"
+            )
+        return self
+
+
 class Settings(Section):
     """All settings, after the files and the environment have been merged."""
 
@@ -174,6 +197,7 @@ class Settings(Section):
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     capture: CaptureSettings = Field(default_factory=CaptureSettings)
     discovery: DiscoverySettings = Field(default_factory=DiscoverySettings)
+    open_interest: OpenInterestSettings = Field(default_factory=OpenInterestSettings)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -10,6 +10,7 @@ from opt_data.storage.chain_store import ChainStore
 from opt_data.storage.contract_cache import ContractCache
 from opt_data.storage.daily_store import DailyStore
 from opt_data.storage.ledger import SlotLedger
+from opt_data.storage.open_interest_store import OpenInterestStore
 from opt_data.storage.run_log import RunLog
 
 
@@ -17,8 +18,8 @@ from opt_data.storage.run_log import RunLog
 class Stores:
     """The stores under the configured roots, all with the same clock. ``opt_data.bootstrap.open_stores`` makes them.
 
-    ``chains`` holds the slots, ``closes`` the closing snapshots, ``daily`` the rolled-up days,
-    ``adjusted`` the same on the terms of now.
+    ``chains`` holds the slots, ``closes`` the closing snapshots, ``daily`` the rolled-up days, ``adjusted``
+    the same on the terms of now, ``open_interest`` what was read on the mornings after.
     """
 
     settings: Settings
@@ -29,6 +30,7 @@ class Stores:
     closes: ChainStore
     daily: DailyStore
     adjusted: DailyStore
+    open_interest: OpenInterestStore
     reader: ChainReader
     ledger: SlotLedger
     run_log: RunLog

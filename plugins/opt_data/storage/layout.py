@@ -28,6 +28,7 @@ class ChainView(StrEnum):
     CLOSE = "close"
     DAILY_CLEAN = "daily_clean"
     DAILY_ADJUSTED = "daily_adjusted"
+    ENRICHMENT = "enrichment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,15 @@ class ChainPartition:
         """One attempt's own file: no other attempt ever has this key."""
         if attempt < 0:
             raise ValueError(f"attempt {attempt} is negative")
-        if not _INGEST_ID.fullmatch(ingest_id):
-            raise ValueError(f"{ingest_id!r} is not an ingest id: up to 64 letters, digits and hyphens")
-        return f"{self.raw_slot_prefix(slot)}{attempt:02d}_{ingest_id}.parquet"
+        return f"{self.raw_slot_prefix(slot)}{attempt:02d}_{_checked_ingest_id(ingest_id)}.parquet"
 
     def clean_key(self, slot: int) -> str:
         """The file with the best rows of one slot."""
         return f"{self.clean_prefix}slot_{_two_digits(slot)}.parquet"
+
+    def read_key(self, number: int, ingest_id: str) -> str:
+        """One read's own file of open-interest observations: no other read ever has this key."""
+        return f"{self.clean_prefix}read_{number:02d}_{_checked_ingest_id(ingest_id)}.parquet"
 
     @property
     def day_key(self) -> str:
@@ -225,6 +228,12 @@ def _day_folder(view: ChainView, day: date) -> str:
 
 def _symbol_folder(symbol: str) -> str:
     return f"underlying={quote(symbol, safe='')}/"
+
+
+def _checked_ingest_id(ingest_id: str) -> str:
+    if not _INGEST_ID.fullmatch(ingest_id):
+        raise ValueError(f"{ingest_id!r} is not an ingest id: up to 64 letters, digits and hyphens")
+    return ingest_id
 
 
 def _two_digits(slot: int) -> str:

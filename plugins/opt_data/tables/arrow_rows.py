@@ -37,7 +37,7 @@ def table_from_rows(rows: Sequence[Mapping[str, Any]], dataset: Dataset) -> "pa.
     """Rows that ``checked_rows`` let pass, as a table with the data set's schema, in the order given."""
     import pyarrow as pa
 
-    columns = [_array(column.type, [row[column.name] for row in rows]) for column in dataset.columns]
+    columns = [column_array(column.type, [row[column.name] for row in rows]) for column in dataset.columns]
     return pa.Table.from_arrays(columns, schema=arrow_schema(dataset))
 
 
@@ -58,10 +58,11 @@ def rows_from_table(table: "pa.Table", names: Sequence[str] = ()) -> list[dict[s
 
 def row_numbers(numbers: Sequence[int]) -> "pa.Array":
     """Row numbers as ``Table.take`` wants them."""
-    return _array(ColumnType.INT64, numbers)
+    return column_array(ColumnType.INT64, numbers)
 
 
-def _array(kind: ColumnType, values: Sequence[Any]) -> "pa.Array":
+def column_array(kind: ColumnType, values: Sequence[Any]) -> "pa.Array":
+    """Checked values of one column as an Arrow array, None as null."""
     import pyarrow as pa
 
     count = len(values)
@@ -73,12 +74,12 @@ def _array(kind: ColumnType, values: Sequence[Any]) -> "pa.Array":
         return pa.Array.from_buffers(pa.bool_(), count, [validity, pa.py_buffer(_bitmap(values))])
     if kind is ColumnType.STRING_LIST:
         lists = [value or [] for value in values]
-        words = _array(ColumnType.STRING, [word for words in lists for word in words])
+        words = column_array(ColumnType.STRING, [word for words in lists for word in words])
         return pa.Array.from_buffers(arrow_type(kind), count, [validity, _offsets(lists)], children=[words])
     if kind is ColumnType.COUNTS:
         maps = [value or [] for value in values]
-        keys = _array(ColumnType.STRING, [key for pairs in maps for key, _ in pairs])
-        items = _array(ColumnType.INT64, [item for pairs in maps for _, item in pairs])
+        keys = column_array(ColumnType.STRING, [key for pairs in maps for key, _ in pairs])
+        items = column_array(ColumnType.INT64, [item for pairs in maps for _, item in pairs])
         offsets = pa.Array.from_buffers(pa.int32(), count + 1, [None, _offsets(maps)])
         return pa.MapArray.from_arrays(offsets, keys, items)
     numbers = array(_WIDTHS[kind], [_number(kind, value) for value in values])

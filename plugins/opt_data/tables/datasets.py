@@ -7,6 +7,7 @@ from opt_data.tables.chain_columns import CHAIN_COLUMNS
 from opt_data.tables.column import Column
 from opt_data.tables.daily_columns import DAILY_COLUMNS
 from opt_data.tables.ledger_columns import LEDGER_COLUMNS
+from opt_data.tables.open_interest_columns import OPEN_INTEREST_COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Dataset:
 CHAIN_SCHEMA_VERSION = 1
 DAILY_SCHEMA_VERSION = 1
 LEDGER_SCHEMA_VERSION = 1
+OPEN_INTEREST_SCHEMA_VERSION = 1
 
 _CHAIN_PARTITIONS = ("view", "date", "underlying", "exchange")
 
@@ -121,6 +123,20 @@ DAILY_ADJUSTED = Dataset(
     schema_version=DAILY_SCHEMA_VERSION,
 )
 
+OPEN_INTEREST_READS = Dataset(
+    name="open interest reads",
+    sentence=(
+        "What the gateway showed as open interest on the morning after a session, every read of a symbol one file; "
+        "never edited. `daily_clean` has the accepted values; for audits and for rebuilding."
+    ),
+    path="clean/ib/chain/view=enrichment/date=YYYY-MM-DD/underlying=SYM/exchange=SMART/read_NN_INGEST.parquet",
+    columns=OPEN_INTEREST_COLUMNS,
+    primary_key=("trade_date", "conid", "ingest_id"),
+    partitions=_CHAIN_PARTITIONS,
+    sort_order=("underlying", "trade_date", "read_number", "conid"),
+    schema_version=OPEN_INTEREST_SCHEMA_VERSION,
+)
+
 SLOT_LEDGER = Dataset(
     name="slot ledger",
     sentence=(
@@ -137,6 +153,6 @@ SLOT_LEDGER = Dataset(
 
 DATASETS = (
     CLEAN_CHAIN_INTRADAY, RAW_CHAIN_INTRADAY, CLEAN_CHAIN_CLOSE, RAW_CHAIN_CLOSE, DAILY_CLEAN, DAILY_ADJUSTED,
-    SLOT_LEDGER,
+    OPEN_INTEREST_READS, SLOT_LEDGER,
 )  # fmt: skip
 """In the order in which a reader wants to know them."""

@@ -7,6 +7,7 @@ from opt_data.tables.chain_columns import CHAIN_COLUMNS, IDENTITY, PRICES, QUOTE
 from opt_data.tables.column import ColumnType, Sign
 from opt_data.tables.daily_columns import DAILY_COLUMNS
 from opt_data.tables.datasets import DAILY_CLEAN, DATASETS, RAW_CHAIN_INTRADAY, SLOT_LEDGER
+from opt_data.tables.open_interest_columns import OPEN_INTEREST_COLUMNS
 
 # design page, section 6, "Columns"; in its order and its groups
 IDENTITY_NAMES = (
@@ -98,7 +99,7 @@ def test_identity_is_never_null_and_quotes_always_may_be() -> None:
 
 def test_every_value_the_gateway_records_has_a_column() -> None:
     about_the_request = {"has_delayed_ticks", "first_tick_at", "last_tick_at"}
-    names = {column.name for column in CHAIN_COLUMNS}
+    names = {column.name for column in CHAIN_COLUMNS + OPEN_INTEREST_COLUMNS}
     assert set(Quote().as_dict()) - about_the_request <= names
 
 
