@@ -20,9 +20,8 @@ from opt_data.pipelines.enrich_open_interest import (
     OpenInterestOutcome,
     contracts_with_open_interest,
     enrich_open_interest,
-    merge_open_interest,
-    read_open_interest,
 )
+from opt_data.pipelines.merge_open_interest import merge_open_interest, read_open_interest
 from opt_data.pipelines.report_open_interest import report_open_interest
 from opt_data.storage.chain_rows import IngestRun
 from opt_data.tables.arrow_rows import table_from_rows
@@ -102,11 +101,11 @@ class Mornings:
 
 @pytest.fixture
 def mornings(desk: Callable[..., Desk]) -> Callable[..., Mornings]:
-    """Every contract has open interest at once, unless the scenario says otherwise; contracts wait 0.4 s for it."""
+    """Every contract has open interest at once, unless the scenario says otherwise; contracts wait 3 s for it."""
 
     def make(scenario: dict[str, Any] | None = None, **settings: str) -> Mornings:
         market = {"oi_late_fraction": 0.0, "oi_never_fraction": 0.0, "greeks_never_fraction": 0.0}
-        changes = {"OPEN_INTEREST__READY_TIMEOUT_S": "0.4", "OPEN_INTEREST__REREAD_AFTER_S": "600"} | settings
+        changes = {"OPEN_INTEREST__READY_TIMEOUT_S": "3", "OPEN_INTEREST__REREAD_AFTER_S": "600"} | settings
         return Mornings(desk({"market": market} | (scenario or {}), **changes))
 
     return make

@@ -23,24 +23,21 @@ from opt_data.core.open_interest import (
 )
 from opt_data.core.quotes import MarketDataType
 from opt_data.core.sessions import NEW_YORK, TradingSession
-from opt_data.errors import OpenInterestGone, OpenInterestMissing, OpenInterestNotOut
+from opt_data.errors import GatewayUnavailable, OpenInterestGone, OpenInterestMissing, OpenInterestNotOut
 from opt_data.gateway.market_data import Sample, Sampler, SamplingRules
 from opt_data.gateway.session import GatewaySession
-from opt_data.pipelines.adjust_corporate_actions import adjust_corporate_actions
+from opt_data.pipelines.merge_open_interest import merge_open_interest, read_open_interest
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.chain_rows import IngestRun
 from opt_data.tables.open_interest_columns import NOT_LIVE
-from opt_data.transforms.open_interest import (
-    FAILED_SESSIONS_MAX,
-    DayOpenInterest,
-    day_open_interest,
-    with_open_interest,
-)
+from opt_data.transforms.open_interest import DayOpenInterest, LastRead
 
 BASELINE_SESSIONS = 5
 """How many sessions back earlier values are looked for."""
 NOT_AN_ANSWER = frozenset({"gateway_lost", "interrupted", "out_of_time"})
-"""Samples that say nothing of the contract: with them a read is not one."""
+"""Samples that say nothing of the contract, only of the connection or the clock."""
+READING_SHARE = 0.9
+"""Share of the task's time after which nothing more is asked, so that what was read is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +130,7 @@ async def enrich_open_interest(
     if (fresh_s := _seconds_until_confirmable(on_file, now, stores)) > 0:
         return _outcome(job, expected, on_file, wait_s=fresh_s)
 
-    samples = await _sample(job, left, window, session)
+    samples = await _sample(job, left, window, session, stores.settings.open_interest.task_timeout_min)
     values = {sample.contract.conid: _live_value(sample) for sample in samples}
     before = on_file.last
     judgement = judge_read(
@@ -150,7 +147,7 @@ async def enrich_open_interest(
     step = next_step(
         asked={contract.conid for contract in expected},
         accepted=on_file.accepted,
-        silent_twice={c for c, value in values.items() if value is None and before and before.values.get(c, 0) is None},
+        silent_twice=_silent_twice(samples, before),
         is_first=before is None or judgement.verdict is ReadVerdict.FIRST_READ,
         is_past_deadline=now >= window.deadline,
         filled_min=stores.settings.open_interest.min_filled_pct / 100,
@@ -191,37 +188,6 @@ def is_enough(expected: int, left: int, stores: Stores) -> bool:
     return expected - left >= stores.settings.open_interest.min_filled_pct / 100 * expected
 
 
-def read_open_interest(stores: Stores, day: date, symbol: str) -> DayOpenInterest:
-    """What is on file of one symbol's open interest for one session."""
-    return day_open_interest(day, stores.open_interest.reads(day, symbol))
-
-
-def failed_sessions(stores: Stores, on_file: DayOpenInterest, symbol: str) -> int:
-    """How many sessions in a row, this one included, were tried and have nothing; counted up to three."""
-    count = 0
-    while on_file.is_failed and (count := count + 1) < FAILED_SESSIONS_MAX:
-        on_file = read_open_interest(stores, stores.calendar.previous_session(on_file.day).day, symbol)
-    return count
-
-
-def merge_open_interest(stores: Stores, day: date, symbol: str, exchange: str) -> bool:
-    """Bring the symbol-day of ``daily_clean`` up to date with the observations; True if that changed it.
-
-    So is ``daily_adjusted``, where the day has been adjusted. A day that is not rolled up yet stays so.
-    """
-    if not stores.daily.read(day, symbol).num_rows:
-        return False
-
-    def merged() -> object:
-        on_file = read_open_interest(stores, day, symbol)
-        return with_open_interest(stores.daily.read(day, symbol), on_file, failed_sessions(stores, on_file, symbol))
-
-    is_changed = stores.daily.derive(day, symbol, exchange, merged).is_changed
-    if stores.adjusted.read(day, symbol).num_rows:
-        adjust_corporate_actions(symbol, day, stores=stores)
-    return is_changed
-
-
 def _check_window(window: OpenInterestWindow, now: datetime) -> None:
     day = window.session.day
     if now < window.opens:
@@ -245,17 +211,36 @@ def _seconds_until_confirmable(on_file: DayOpenInterest, now: datetime, stores: 
 
 
 async def _sample(
-    job: OpenInterestJob, contracts: list[OptionContract], window: OpenInterestWindow, session: GatewaySession
-) -> list[Sample]:
+    job: OpenInterestJob, contracts: list[OptionContract], window: OpenInterestWindow, session: GatewaySession,
+    task_timeout_min: float,
+) -> list[Sample]:  # fmt: skip
     """Ask for live data whatever the settings say: a delayed feed does not carry open interest."""
     session.request_market_data_type(int(MarketDataType.LIVE))
-    async with Sampler(session, job.rules, stop_at=window.closes) as sampler:
+    reading = timedelta(minutes=task_timeout_min * READING_SHARE)
+    stop_at = min(window.closes, session.clock.now() + reading)
+    async with Sampler(session, job.rules, stop_at=stop_at) as sampler:
         samples = await sampler.sample(contracts, job.exchange)
     if session.lost.done():
         raise session.lost.result()
     if samples and all(sample.error_type in NOT_AN_ANSWER for sample in samples):
-        raise OpenInterestNotOut(f"{job.underlying.symbol} could not be read: {samples[0].message}")
+        address = session.address
+        raise GatewayUnavailable(
+            f"{job.underlying.symbol} could not be read: {samples[0].message}", host=address.host, port=address.port
+        )
     return samples
+
+
+def _silent_twice(samples: Collection[Sample], before: LastRead | None) -> set[int]:
+    """Contracts that were asked in this read and in the one before, and had nothing to say."""
+    if before is None:
+        return set()
+    return {
+        sample.contract.conid
+        for sample in samples
+        if _live_value(sample) is None
+        and sample.error_type not in NOT_AN_ANSWER
+        and before.values.get(sample.contract.conid, 0) is None
+    }
 
 
 def _live_value(sample: Sample) -> int | None:

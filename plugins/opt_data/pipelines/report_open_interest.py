@@ -7,13 +7,8 @@ from uuid import uuid4
 from opt_data.core.contracts import ContractSet, Underlying
 from opt_data.core.open_interest import ReadVerdict
 from opt_data.core.sessions import TradingSession
-from opt_data.pipelines.enrich_open_interest import (
-    contracts_with_open_interest,
-    failed_sessions,
-    is_enough,
-    merge_open_interest,
-    read_open_interest,
-)
+from opt_data.pipelines.enrich_open_interest import contracts_with_open_interest, is_enough
+from opt_data.pipelines.merge_open_interest import failed_sessions, merge_open_interest, read_open_interest
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.chain_rows import IngestRun
 from opt_data.tables.open_interest_columns import NOT_READ

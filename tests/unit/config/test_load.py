@@ -168,6 +168,10 @@ class TestMistakes:
         path = write(root, f"[capture]\n{line}\n")
         assert f"{path}:2: {complaint}" in failure(root)
 
+    def test_a_mornings_times_are_in_order(self, root: Path) -> None:
+        write(root, '[open_interest]\nstart_at = "07:30"\nreread_until = "07:00"\n')
+        assert "published_at = 06:30, start_at = 07:30 and reread_until = 07:00 are not in this order" in failure(root)
+
     @pytest.mark.parametrize("batch_size", [0, 51])
     def test_batches_are_1_to_50(self, root: Path, batch_size: int) -> None:
         write(root, f"[discovery]\nbatch_size = {batch_size}\n")
