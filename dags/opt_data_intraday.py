@@ -8,9 +8,14 @@ market closes at 13:00, none on a holiday.
 and writes the attempt to `raw`, the best answer per contract to `clean`, and its line of the slot ledger;
 `slot_report` reconciles the slot whatever happened before it, and fails if a symbol has nothing.
 
-**When something is red** clear the red instance of `capture` together with its downstream. As long as the slot is not
-over it captures what is still missing; rows already on time are not asked for again. A slot that is over is never
-captured live: the task fails and says so, and the contracts stay counted as missing.
+**When something is red** clear the red instance of `capture` together with its downstream, whenever you like. As long
+as the slot is not over it captures what is still missing; afterwards it rebuilds that from IB's 1-minute bars, marked
+`rebuilt`. Rows already there are not asked for again, and never replaced by worse ones. IB keeps the bars of expired
+options for about one trading day.
+
+**Backfill** `airflow backfill create --dag-id opt_data_intraday --from-date … --to-date …` rebuilds slots that never
+ran, and with `--reprocess-behavior completed` what the others lack. Each contract is asked for once a day, whatever
+number of slots it missed.
 
 **By hand** trigger with a logical date to choose the slot (a run belongs to the newest slot that has begun), and with
 params to narrow or change what is asked.

@@ -12,10 +12,12 @@ from opt_data.core.quotes import Wanted
 from opt_data.core.sessions import SessionCalendar
 from opt_data.gateway.session import GatewayLimits
 from opt_data.pipelines.stores import Stores
+from opt_data.storage.bar_store import BarStore
 from opt_data.storage.chain_reader import ChainReader
 from opt_data.storage.chain_store import ChainStore
 from opt_data.storage.contract_cache import ContractCache
 from opt_data.storage.daily_store import DailyStore
+from opt_data.storage.day_locks import DayLocks
 from opt_data.storage.layout import ChainView
 from opt_data.storage.ledger import SlotLedger
 from opt_data.storage.local import LocalObjectStore
@@ -24,6 +26,7 @@ from opt_data.storage.run_log import RunLog
 from opt_data.tables.datasets import DAILY_ADJUSTED, DAILY_CLEAN
 
 if TYPE_CHECKING:
+    from opt_data.gateway.history import HistoryRules
     from opt_data.gateway.market_data import SamplingRules
 
 OPEN_INTEREST_TICK = "101"
@@ -44,6 +47,8 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         daily=DailyStore(port, ChainView.DAILY_CLEAN, DAILY_CLEAN),
         adjusted=DailyStore(port, ChainView.DAILY_ADJUSTED, DAILY_ADJUSTED),
         open_interest=OpenInterestStore(port, clock),
+        bars=BarStore(port, clock),
+        locks=DayLocks(settings.paths.locks),
         reader=ChainReader(port),
         ledger=SlotLedger(port, clock, chains),
         run_log=RunLog(settings.paths.run_logs, clock),
@@ -96,6 +101,18 @@ def open_interest_rules(settings: Settings) -> "SamplingRules":
         ready_timeout_s=settings.open_interest.ready_timeout_s,
         linger_s=0.0,
         wanted=Wanted.OPEN_INTEREST,
+    )
+
+
+def history_rules(settings: Settings) -> "HistoryRules":
+    """How one task asks for bars; what the login may have is split evenly among the tasks that may run at once."""
+    from opt_data.gateway.history import HistoryRules
+
+    rebuild, tasks = settings.rebuild, settings.capture.parallel_tasks
+    return HistoryRules(
+        open_requests=max(1, rebuild.open_requests // tasks),
+        timeout_s=rebuild.request_timeout_s,
+        requests_per_min=rebuild.requests_per_min / tasks,
     )
 
 

@@ -131,7 +131,7 @@ class OpenInterestMissing(PermanentError):
 
 
 class SlotExpired(PermanentError):
-    """The slot is over: a live quote may no longer be stored under it."""
+    """The slot is over: no live quote may be stored under it, and its bars have not given one quote either."""
 
 
 class SlotIncomplete(PermanentError):
@@ -165,6 +165,10 @@ class RequestRejected(PermanentError):
     def __init__(self, message: str, *, code: int = 0) -> None:
         super().__init__(message)
         self.code = code
+
+
+class NoBars(RequestRejected):
+    """IB's history has no bars of a contract for the time asked (error 162, "returned no data")."""
 
 
 class NotEntitled(PermanentError):

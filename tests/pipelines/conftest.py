@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from ibsim.launch import GatewayProcess
-from opt_data.bootstrap import gateway_limits, intraday_universe, open_stores, sampling_rules
+from opt_data.bootstrap import gateway_limits, history_rules, intraday_universe, open_stores, sampling_rules
 from opt_data.config.load import load_settings
 from opt_data.config.models import Settings
 from opt_data.core.capture_plan import requested_market_data_type
@@ -19,6 +19,7 @@ from opt_data.core.slots import Slot, slot_of_instant
 from opt_data.gateway.session import GatewayAddress, open_session
 from opt_data.pipelines.capture_slot import CaptureJob, CaptureOutcome, capture_slot
 from opt_data.pipelines.contract_sets import contract_set_of_day, freeze_contract_set
+from opt_data.pipelines.rebuild_slot import capture_or_rebuild
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.chain_rows import IngestRun
 from tests.gateway.conftest import connect, start  # noqa: F401
@@ -52,6 +53,7 @@ class Desk:
         )
 
     async def capture(self, symbol: str = "AAPL", *, slot: Slot | None = None, **changes: Any) -> CaptureOutcome:
+        """Capture while the slot lasts, as it is; with ``rebuilds`` a slot that is over is rebuilt."""
         (underlying,) = intraday_universe(self.settings, (symbol,))
         slot = slot or self.slot()
         capture = self.settings.capture
@@ -73,7 +75,14 @@ class Desk:
         async with open_session(self.address, gateway_limits(self.settings), clock_source="gateway") as session:
             stores = open_stores(self.settings, session.clock)
             contract_set = await contract_set_of_day(underlying, DAY, session=session, stores=stores)
+            if changes.get("rebuilds"):
+                rules = history_rules(self.settings)
+                return await capture_or_rebuild(job, contract_set, rules, session=session, stores=stores)
             return await capture_slot(job, contract_set, session=session, stores=stores)
+
+    async def rebuild(self, symbol: str = "AAPL", *, slot: Slot | None = None, **changes: Any) -> CaptureOutcome:
+        """What a clear or a backfill of the slot's capture does."""
+        return await self.capture(symbol, slot=slot, rebuilds=True, **changes)
 
     def rows(self, symbol: str = "AAPL", slot: int | None = None) -> list[dict[str, Any]]:
         return self.stores.reader.read_chain(DAY, symbol, slot).to_pylist()

@@ -38,7 +38,7 @@ def test_what_the_slot_the_symbol_and_the_run_say_is_stamped(chains: ChainStore)
     assert stored["lag_s"] == 5.0
     assert (stored["ingest_id"], stored["attempt"], stored["ingest_run_type"]) == ("a", 1, "intraday")
     assert stored["known_at"] == datetime(2025, 11, 24, 16, 0, 10, tzinfo=UTC)
-    assert (stored["dag_run_id"], stored["schema_version"]) == ("manual__1", 1)
+    assert (stored["dag_run_id"], stored["schema_version"]) == ("manual__1", 2)
 
 
 def test_flags_that_follow_from_the_row_are_added_and_all_are_ordered(chains: ChainStore) -> None:

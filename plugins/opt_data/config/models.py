@@ -44,6 +44,10 @@ class PathSettings(Section):
         return self.state_root / "contracts_cache"
 
     @property
+    def locks(self) -> Path:
+        return self.state_root / "locks"
+
+    @property
     def run_logs(self) -> Path:
         return self.state_root / "run_logs"
 
@@ -186,6 +190,16 @@ class OpenInterestSettings(Section):
         return self
 
 
+class RebuildSettings(Section):
+    """How slots that are over are rebuilt from IB's 1-minute bars."""
+
+    open_requests: Annotated[int, Field(ge=1, le=50)] = 40
+    requests_per_min: Annotated[float, Field(ge=0.0, le=6000.0)] = 0.0
+    request_timeout_s: Seconds = 60.0
+    ask_again_after_min: Annotated[float, Field(ge=0.25, le=1440.0)] = 60.0
+    rate_pct: Annotated[float, Field(ge=-10.0, le=100.0)] = 4.0
+
+
 class Settings(Section):
     """All settings, after the files and the environment have been merged."""
 
@@ -198,6 +212,7 @@ class Settings(Section):
     capture: CaptureSettings = Field(default_factory=CaptureSettings)
     discovery: DiscoverySettings = Field(default_factory=DiscoverySettings)
     open_interest: OpenInterestSettings = Field(default_factory=OpenInterestSettings)
+    rebuild: RebuildSettings = Field(default_factory=RebuildSettings)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -210,5 +225,10 @@ class Settings(Section):
             raise ValueError(
                 f"capture.parallel_tasks = {self.capture.parallel_tasks} tasks cannot share "
                 f"{self.gateway.usable_lines} market-data lines (gateway.market_data_lines - gateway.reserved_lines)"
+            )
+        if self.capture.parallel_tasks > self.rebuild.open_requests:
+            raise ValueError(
+                f"capture.parallel_tasks = {self.capture.parallel_tasks} tasks cannot share "
+                f"rebuild.open_requests = {self.rebuild.open_requests} open requests"
             )
         return self

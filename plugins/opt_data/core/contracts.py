@@ -64,6 +64,20 @@ class OptionContract:
     def series(self) -> Series:
         return Series(self.trading_class, self.expiry, self.strike, self.right)
 
+    def identity(self) -> dict[str, object]:
+        """The identity columns of a row about this contract, as far as the contract has them."""
+        return {
+            "und_conid": self.und_conid,
+            "conid": self.conid,
+            "symbol": self.symbol,
+            "expiry": self.expiry,
+            "right": self.right,
+            "strike": self.strike,
+            "multiplier": self.multiplier,
+            "trading_class": self.trading_class,
+            "currency": self.currency,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ContractSet:

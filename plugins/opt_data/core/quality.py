@@ -30,7 +30,8 @@ def row_flags(quote: Quote, context: RowContext) -> list[str]:
     """All flags of one row, in a fixed order.
 
     ``und_price`` is the underlying's price sampled in the same pass; without it nothing is said about intrinsic
-    value. A row without a quote carries the flags of its circumstances only.
+    value. A row without a quote carries the flags of its circumstances only. Bars have neither IB's model nor a market
+    data type, so a rebuilt row is not flagged for lacking them.
     """
     flags = _circumstances(quote, context)
     if not context.snapshot_error:
@@ -40,12 +41,14 @@ def row_flags(quote: Quote, context: RowContext) -> list[str]:
 
 def _circumstances(quote: Quote, context: RowContext) -> list[str]:
     served = quote.served_type
+    is_rebuilt = context.capture_mode is CaptureMode.REBUILT
     found = {
         "snapshot_error": context.snapshot_error,
         "late_capture": context.capture_mode is CaptureMode.LATE,
+        "rebuilt_from_bars": is_rebuilt,
         "frozen": context.capture_mode is CaptureMode.FROZEN,
         "delayed_fallback": served is not None and served.is_delayed,
-        "md_type_unconfirmed": not context.snapshot_error and quote.market_data_type is None,
+        "md_type_unconfirmed": not (context.snapshot_error or is_rebuilt) and quote.market_data_type is None,
         "fallback_exchange": context.used_fallback_exchange,
         "discovery_stale": context.discovery_stale,
         "adjusted_contract": is_adjusted(context.contract),
@@ -68,7 +71,7 @@ def _spread(quote: Quote) -> list[str]:
 
 def _model(quote: Quote, context: RowContext) -> list[str]:
     flags = []
-    if not quote.has_model:
+    if not quote.has_model and context.capture_mode is not CaptureMode.REBUILT:
         flags.append("missing_greeks")
     if quote.iv is not None and not IV_MIN <= quote.iv <= IV_MAX:
         flags.append("iv_out_of_range")

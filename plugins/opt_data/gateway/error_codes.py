@@ -11,6 +11,7 @@ from opt_data.errors import (
     CompetingSession,
     ContractUnknown,
     GatewayUnavailable,
+    NoBars,
     NotEntitled,
     OptDataError,
     PacingViolated,
@@ -99,12 +100,19 @@ def code_meaning(code: int, *, delayed_requested: bool = False) -> CodeMeaning:
 def error_from_code(code: int, text: str) -> OptDataError:
     """The exception that stands for an IB error which ended a request.
 
-    Pacing complaints hide behind 162 and 420: there the text decides.
+    Pacing complaints hide behind 162 and 420, and 162 says four things more: there the text decides.
     """
-    if "pacing violation" in text.lower():
+    said = text.lower()
+    if "pacing violation" in said:
         return PacingViolated(f"IB {code}: {text}", retry_after_s=30.0)
-    if code == 162 and "no market data permissions" in text.lower():
+    if code == 162 and "no market data permissions" in said:
         return NotEntitled(f"IB {code}: {text}")
+    if code == 162 and "returned no data" in said:
+        return NoBars(f"IB {code}: {text}", code=code)
+    if code == 162 and "different ip address" in said:
+        return CompetingSession(f"IB {code}: {text}")
+    if code == 322 and "simultaneous api historical" in said:
+        return PacingViolated(f"IB {code}: {text}", retry_after_s=30.0)
     error = code_meaning(code).error or RequestRejected
     if error is RequestRejected:
         return RequestRejected(f"IB {code}: {text}", code=code)

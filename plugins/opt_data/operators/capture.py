@@ -49,6 +49,8 @@ class PlanSlotOperator(BaseOperator):
 class CaptureSlotOperator(BaseAsyncOperator):
     """Capture one symbol at one slot into ``raw`` and ``clean``, and write its line of the slot ledger.
 
+    A slot that is over is rebuilt from IB's 1-minute bars instead.
+
     :param symbol: a symbol of the intraday universe (templated)
     :param slot: the slot as ``plan`` describes it
     :param exchange: asked first, instead of the configured one (templated)
@@ -84,17 +86,18 @@ class CaptureSlotOperator(BaseAsyncOperator):
         self.ib_conn_id = ib_conn_id
 
     async def aexecute(self, context: Any) -> dict[str, object]:
-        """Capture, and return a summary.
+        """Capture, or rebuild the slot if it is over, and return a summary.
 
-        :raises SlotExpired: the slot is over
+        :raises SlotExpired: the slot is over, and not one quote could be rebuilt
         :raises NothingCaptured: the symbol has not one quote
         """
-        from opt_data.bootstrap import gateway_limits, intraday_universe, open_stores
+        from opt_data.bootstrap import gateway_limits, history_rules, intraday_universe, open_stores
         from opt_data.config.load import load_settings
         from opt_data.gateway.session import open_session
         from opt_data.hooks.ib import IbHook
-        from opt_data.pipelines.capture_slot import capture_slot, wait_for_slot
+        from opt_data.pipelines.capture_slot import wait_until_begun
         from opt_data.pipelines.contract_sets import contract_set_of_day
+        from opt_data.pipelines.rebuild_slot import capture_or_rebuild
 
         settings = load_settings()
         (underlying,) = intraday_universe(settings, (self.symbol,))
@@ -107,10 +110,12 @@ class CaptureSlotOperator(BaseAsyncOperator):
             first_choice=max(0, task_instance.map_index),
             clock_source=settings.clock.source,
         ) as session:
-            await wait_for_slot(job.slot, session)
+            await wait_until_begun(job.slot, session)
             stores = open_stores(settings, session.clock)
             contract_set = await contract_set_of_day(underlying, job.slot.session.day, session=session, stores=stores)
-            outcome = await capture_slot(job, contract_set, session=session, stores=stores)
+            outcome = await capture_or_rebuild(
+                job, contract_set, history_rules(settings), session=session, stores=stores
+            )
         self.log.info("%s", outcome.summary())
         return outcome.summary()
 
@@ -187,6 +192,7 @@ class SlotReportOperator(BaseOperator):
         if report.without_quotes:
             raise SlotIncomplete(
                 f"slot {slot.label} of {session.day}: no quote of {', '.join(report.without_quotes)}. "
-                "The ledger counts their contracts. While the slot lasts, clear their capture instances with downstream"
+                "The ledger counts their contracts. Clear their capture instances with downstream: what is missing is "
+                "captured while the slot lasts, and rebuilt from bars once it is over"
             )
         return report.summary()

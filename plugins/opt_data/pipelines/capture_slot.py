@@ -54,7 +54,7 @@ class CaptureJob:
 class CaptureOutcome:
     """What a capture did: fit for a log line or an XCom.
 
-    ``asked`` counts contracts asked for in this attempt; ``account`` is the symbol's line of the slot ledger after it.
+    ``asked`` counts contracts this attempt was about; ``account`` is the symbol's line of the slot ledger after it.
     """
 
     symbol: str
@@ -76,6 +76,7 @@ class CaptureOutcome:
             "kept": account.kept,
             "on_time": account.on_time,
             "late": account.late,
+            "rebuilt": account.rebuilt,
             "missing": account.missing,
             "error": account.error,
             "reasons": dict(account.reasons),
@@ -123,7 +124,9 @@ async def capture_slot(
     wanted = within_strikes(expected, contract_set.reference_price, job.strikes)
     left = contracts_left(wanted, _settled_conids(job, stores))
     samples = await _sample(job, nearest_first(left, contract_set.reference_price), contract_set, session)
-    outcome = _store(job, contract_set, samples, session, stores)
+    grace = timedelta(seconds=stores.settings.capture.slot_grace_s)
+    context = CaptureContext(job.slot, contract_set, job.exchange, grace, job.requested_type)
+    outcome = commit_rows(job, contract_set, quote_rows(samples, context), session, stores)
     stores.run_log.append("capture", job.slot.session.day, {"slot": job.slot.label, **outcome.summary()})
     if any(sample.error_type in CUT_SHORT for sample in samples) and session.lost.done():
         raise session.lost.result()
@@ -154,13 +157,23 @@ async def wait_for_slot(slot: Slot, session: GatewaySession) -> None:
     SlotExpired
         The slot is over.
     """
-    now = session.clock.now()
-    early_s = (slot.instant_utc - now).total_seconds()
+    await wait_until_begun(slot, session)
+    check_not_over(slot, session.clock.now())
+
+
+async def wait_until_begun(slot: Slot, session: GatewaySession) -> None:
+    """Return when the slot has begun, also if it is over.
+
+    Raises
+    ------
+    SlotNotBegun
+        The slot begins later than a run may be early.
+    """
+    early_s = (slot.instant_utc - session.clock.now()).total_seconds()
     if early_s > WAIT_FOR_SLOT_S:
         raise SlotNotBegun(f"slot {slot.label} of {slot.session.day} begins in {early_s:.0f} s")
     if early_s > 0:
         await asyncio.sleep(early_s)
-    check_not_over(slot, session.clock.now())
 
 
 def check_not_over(slot: Slot, now: datetime) -> None:
@@ -176,8 +189,7 @@ def check_not_over(slot: Slot, now: datetime) -> None:
         raise SlotExpired(
             f"slot {slot.label} of {slot.session.day} ended at {ended:%H:%M} New York and it is "
             f"{now.astimezone(NEW_YORK):%Y-%m-%d %H:%M}: a live quote is never stored under a slot that is over. "
-            "Recovery: slot_report counts its contracts as missing. Quotes of the past can only be rebuilt from IB's "
-            "one-minute bars, which this version does not do yet"
+            "Recovery: clear its capture, or backfill the day; the slot is then rebuilt from IB's one-minute bars"
         )
 
 
@@ -207,19 +219,17 @@ def _stop_at(job: CaptureJob, session: GatewaySession) -> datetime:
     return session.clock.now() + timedelta(seconds=min(left_s, job.finish_within_s))
 
 
-def _store(
+def commit_rows(
     job: CaptureJob,
     contract_set: ContractSet,
-    samples: Sequence[Sample],
+    rows: Sequence[Mapping[str, object]],
     session: GatewaySession,
     stores: Stores,
 ) -> CaptureOutcome:
+    """Commit an attempt's rows, if there are any, and bring the symbol's line of the slot ledger up to date."""
     symbol = job.underlying.symbol
     raw_key, won, flags = "", 0, Counter[str]()
-    if samples:
-        grace = timedelta(seconds=stores.settings.capture.slot_grace_s)
-        context = CaptureContext(job.slot, contract_set, job.exchange, grace, job.requested_type)
-        rows = quote_rows(samples, context)
+    if rows:
         committed = stores.chains.commit_attempt(job.slot, symbol, job.exchange, rows, job.run)
         raw_key, won = committed.raw_key, committed.won
         for names in committed.clean.rows.column("data_quality_flag").to_pylist():
@@ -229,7 +239,7 @@ def _store(
     )
     return CaptureOutcome(
         symbol=symbol,
-        asked=len(samples),
+        asked=len(rows),
         account=account,
         stale=contract_set.stale,
         raw_key=raw_key,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from opt_data.core.capture_plan import capture_mode
-from opt_data.core.contracts import ContractSet, OptionContract
+from opt_data.core.contracts import ContractSet
 from opt_data.core.outcomes import ErrorType
 from opt_data.core.quality import RowContext, row_flags
 from opt_data.core.quotes import MarketDataType, Quote
@@ -62,7 +62,7 @@ def _row(sample: Sample, context: CaptureContext) -> dict[str, object]:
         snapshot_error=is_error,
     )
     return {
-        **_identity(sample.contract),
+        **sample.contract.identity(),
         **({} if is_error else _quote(sample.quote)),
         **_underlying(sample.underlying),
         "reference_price": context.contract_set.reference_price or None,
@@ -86,20 +86,6 @@ def _why_not(sample: Sample, context: CaptureContext) -> tuple[str, str]:
     if served is not None and served.is_frozen and not context.slot.is_last:
         return ErrorType.NO_QUOTE, "the gateway served frozen values, which are an earlier quote than this slot's"
     return ErrorType.OUT_OF_TIME, "the slot ended before the quote was complete"
-
-
-def _identity(contract: OptionContract) -> dict[str, object]:
-    return {
-        "und_conid": contract.und_conid,
-        "conid": contract.conid,
-        "symbol": contract.symbol,
-        "expiry": contract.expiry,
-        "right": contract.right,
-        "strike": contract.strike,
-        "multiplier": contract.multiplier,
-        "trading_class": contract.trading_class,
-        "currency": contract.currency,
-    }
 
 
 def _quote(quote: Quote) -> dict[str, object]:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from opt_data.config.models import Settings
 from opt_data.core.clock import Clock
 from opt_data.core.sessions import SessionCalendar
+from opt_data.storage.bar_store import BarStore
 from opt_data.storage.chain_reader import ChainReader
 from opt_data.storage.chain_store import ChainStore
 from opt_data.storage.contract_cache import ContractCache
 from opt_data.storage.daily_store import DailyStore
+from opt_data.storage.day_locks import DayLocks
 from opt_data.storage.ledger import SlotLedger
 from opt_data.storage.open_interest_store import OpenInterestStore
 from opt_data.storage.run_log import RunLog
@@ -31,6 +33,8 @@ class Stores:
     daily: DailyStore
     adjusted: DailyStore
     open_interest: OpenInterestStore
+    bars: BarStore
+    locks: DayLocks
     reader: ChainReader
     ledger: SlotLedger
     run_log: RunLog

@@ -6,7 +6,7 @@ both decode, so that ``underlying=BRK%20B`` reads as ``BRK B``.
 
 import re
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
@@ -172,6 +172,18 @@ class ChainWeek:
 def day_prefix(layer: str, day: date, view: ChainView = ChainView.INTRADAY) -> str:
     """What all keys of one day start with, whatever the symbol."""
     return f"{layer}/{_day_folder(view, day)}"
+
+
+def bars_prefix(day: date, symbol: str) -> str:
+    """What the keys of all bars of one symbol-day start with."""
+    return f"raw/ib/history/bars=1min/date={day.isoformat()}/{_symbol_folder(check_symbol(symbol))}"
+
+
+def bars_key(day: date, symbol: str, asked_at: datetime, ingest_id: str) -> str:
+    """One pass's own file; later passes sort behind earlier ones of the same UTC day."""
+    if not _INGEST_ID.fullmatch(ingest_id):
+        raise ValueError(f"{ingest_id!r} is not an ingest id: up to 64 letters, digits and hyphens")
+    return f"{bars_prefix(day, symbol)}asked_{asked_at:%Y%m%dT%H%M%SZ}_{ingest_id}.parquet"
 
 
 def slot_of_key(key: str) -> int | None:

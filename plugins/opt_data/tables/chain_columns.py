@@ -162,12 +162,40 @@ CAPTURE = (
     _capture("schema_version", ColumnType.INT16, "Version of this list of columns.", sign=Sign.POSITIVE),
 )  # fmt: skip
 
-CHAIN_COLUMNS = IDENTITY + QUOTE + MODEL + UNDERLYING + CAPTURE
-"""Identity, quote, model, underlying, capture: one row is one contract at one slot."""
+
+def _calculated(name: str, unit: str, sentence: str, sign: Sign = Sign.ANY) -> Column:
+    return Column(name, ColumnType.FLOAT64, Group.CALCULATED, sentence, unit, sign)
+
+
+CALCULATED = (
+    _calculated(
+        "calc_iv", "fraction per year",
+        "Implied volatility of `mid` at `und_last`; null where no volatility gives that price.", Sign.NON_NEGATIVE,
+    ),
+    _calculated("calc_delta", "USD per USD", "As `delta`, at `calc_iv`."),
+    _calculated("calc_gamma", "1 per USD", "As `gamma`, at `calc_iv`.", Sign.NON_NEGATIVE),
+    _calculated("calc_vega", "USD per share and percentage point", "As `vega`, at `calc_iv`."),
+    _calculated("calc_theta", "USD per share and day", "As `theta`, at `calc_iv`."),
+    _calculated(
+        "calc_rho", "USD per share and percentage point", "Change of the price when the interest rate rises by 0.01."
+    ),
+    _calculated(
+        "calc_rate", "fraction per year",
+        "Interest rate the calculation used, continuously compounded; dividends are taken as none.",
+    ),
+    Column(
+        "calc_model", ColumnType.STRING, Group.CALCULATED,
+        "How it was calculated: index options can be exercised at expiry only, all others at any time.",
+        choices=("black_scholes_european", "black_scholes_american"),
+    ),
+)  # fmt: skip
+
+CHAIN_COLUMNS = IDENTITY + QUOTE + MODEL + UNDERLYING + CAPTURE + CALCULATED
+"""Identity, quote, model, underlying, capture, calculated: one row is one contract at one slot."""
 
 _MAY_EXPLAIN_ABSENCE = frozenset({"quote_exchange", "halted", "prev_close"})
 
-QUOTE_VALUES = tuple(column.name for column in QUOTE + MODEL if column.name not in _MAY_EXPLAIN_ABSENCE)
+QUOTE_VALUES = tuple(column.name for column in QUOTE + MODEL + CALCULATED if column.name not in _MAY_EXPLAIN_ABSENCE)
 """What belongs to a quote: all null in a row without one, whatever had arrived. Yesterday's close and the halt status
 may stay: they are no quote of the slot and can say why there is none."""
 

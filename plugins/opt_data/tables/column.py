@@ -31,6 +31,8 @@ class Group(StrEnum):
     OPEN_INTEREST = "Open interest"
     DAY = "Day"
     ADJUSTED = "Adjusted"
+    CALCULATED = "Calculated here from the mid, for rebuilt rows"
+    BAR = "Bar"
     ACCOUNT = "Account of the slot"
 
 

@@ -5,6 +5,7 @@ import pytest
 from opt_data.errors import (
     CompetingSession,
     ContractUnknown,
+    NoBars,
     NotEntitled,
     PacingViolated,
     PermanentError,
@@ -39,7 +40,14 @@ def test_10089_only_announces_when_delayed_was_asked_for():
         (321, "Error validating request", RequestRejected),
         (354, "Requested market data is not subscribed.", NotEntitled),
         (10197, "No market data during competing live session", CompetingSession),
-        (162, "Historical Market Data Service error message:HMDS query returned no data", RequestRejected),
+        (162, "Historical Market Data Service error message:HMDS query returned no data", NoBars),
+        (162, "Historical Market Data Service error message:No data of type EODChart is available", RequestRejected),
+        (
+            162,
+            "Historical Market Data Service error message:Trading TWS session is connected from a different IP address",
+            CompetingSession,
+        ),
+        (322, "Only 50 simultaneous API historical data requests allowed.", PacingViolated),
         (162, "Historical Market Data Service error message:Historical data request pacing violation", PacingViolated),
         (162, "Historical Market Data Service error message:No market data permissions for NYSE STK", NotEntitled),
     ],

@@ -18,7 +18,7 @@ def test_types_units_and_signs_are_in_the_schema() -> None:
     assert schema.field("data_quality_flag").type == pa.list_(pa.string())
     assert schema.field("theta").metadata == {b"unit": b"USD per share and day", b"sign": b"any"}
     assert not schema.field("conid").nullable
-    assert schema.metadata == {b"dataset": b"clean chain intraday", b"schema_version": b"1"}
+    assert schema.metadata == {b"dataset": b"clean chain intraday", b"schema_version": b"2"}
 
 
 def test_an_empty_table_has_the_schema() -> None:

@@ -26,11 +26,15 @@ CAPTURE_NAMES = (
     "market_data_type_requested delayed_quote_age_s snapshot_error error_type error_message ib_error_code "
     "data_quality_flag source ingest_id ingest_run_type dag_run_id known_at schema_version"
 )
+# of rebuilt rows; rho exists nowhere else
+CALCULATED_NAMES = "calc_iv calc_delta calc_gamma calc_vega calc_theta calc_rho calc_rate calc_model"
 
 
 def test_the_chain_has_the_designs_columns_in_order_and_the_exchange_of_the_quote() -> None:
-    expected = " ".join((IDENTITY_NAMES, "quote_exchange", QUOTE_NAMES, MODEL_NAMES, UNDERLYING_NAMES, CAPTURE_NAMES))
-    assert [column.name for column in CHAIN_COLUMNS] == expected.split()
+    groups = (
+        IDENTITY_NAMES, "quote_exchange", QUOTE_NAMES, MODEL_NAMES, UNDERLYING_NAMES, CAPTURE_NAMES, CALCULATED_NAMES,
+    )  # fmt: skip
+    assert [column.name for column in CHAIN_COLUMNS] == " ".join(groups).split()
 
 
 OI_NAMES = "open_interest oi_asof_date oi_observed_at"
