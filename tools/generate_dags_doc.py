@@ -32,7 +32,7 @@ def _section(path: Path) -> str:
 
     (dag,) = [value for value in runpy.run_path(str(path)).values() if isinstance(value, DAG)]
     lines = [f"## `{dag.dag_id}`", "", (dag.doc_md or "").strip().replace("### ", "**", 1).replace("\n", "**\n", 1), ""]
-    lines += ["| | |", "|---|---|", f"| Schedule | {dag.timetable.description} |"]
+    lines += ["| | |", "|---|---|", f"| Schedule | {_schedule(dag.timetable)} |"]
     lines += [f"| Tags | {', '.join(sorted(dag.tags))} |", f"| Runs at once | {dag.max_active_runs} |", ""]
     lines += ["| Task | Operator | Pool | Retries | Timeout | Runs when |", "|---|---|---|---|---|---|"]
     lines += [_task(task) for task in dag.topological_sort()]
@@ -40,6 +40,11 @@ def _section(path: Path) -> str:
         lines += ["", "| Param | Type | Meaning |", "|---|---|---|"]
         lines += [_param(name, dag.params.get_param(name)) for name in dag.params]
     return "\n".join([*lines, ""])
+
+
+def _schedule(timetable: Any) -> str:
+    """What our timetables say of themselves; Airflow's own say it only once they are serialized."""
+    return getattr(timetable, "description", None) or f"cron `{timetable.expression}`, {timetable.timezone}"
 
 
 def _task(task: Any) -> str:

@@ -23,6 +23,7 @@ from opt_data.storage.ledger import SlotLedger
 from opt_data.storage.local import LocalObjectStore
 from opt_data.storage.open_interest_store import OpenInterestStore
 from opt_data.storage.run_log import RunLog
+from opt_data.storage.week_store import WeekStore
 from opt_data.tables.datasets import DAILY_ADJUSTED, DAILY_CLEAN
 
 if TYPE_CHECKING:
@@ -52,7 +53,14 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         reader=ChainReader(port),
         ledger=SlotLedger(port, clock, chains),
         run_log=RunLog(settings.paths.run_logs, clock),
+        weeks=WeekStore(port, chains, _cold_store(settings)),
     )
+
+
+def _cold_store(settings: Settings) -> LocalObjectStore | None:
+    """Where retired weeks go, if they are not deleted."""
+    upkeep = settings.maintenance
+    return LocalObjectStore(upkeep.cold_root) if upkeep.retire == "move" else None
 
 
 def session_calendar(settings: Settings) -> SessionCalendar:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-EXPECTED = {"opt_data_discovery", "opt_data_intraday", "opt_data_open_interest"}
+EXPECTED = {"opt_data_discovery", "opt_data_intraday", "opt_data_maintenance", "opt_data_open_interest"}
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +61,16 @@ def test_only_tasks_that_ask_the_gateway_use_its_pool(dag):
     pools = {task.task_id: task.pool for task in dag.tasks}
 
     asking = {"capture", "discover", "read"} & set(pools)
-    assert len(asking) == 1
+    assert len(asking) == (dag.dag_id != "opt_data_maintenance")
     assert {name for name, pool in pools.items() if pool == "ib_gateway"} == asking
 
 
 def test_mapped_instances_are_labelled_by_symbol(dag):
     mapped = [task for task in dag.tasks if task.is_mapped]
 
-    assert [task.map_index_template for task in mapped] == ["{{ task.symbol }}"]
+    assert [task.map_index_template for task in mapped] == ["{{ task.symbol }}"] * (
+        dag.dag_id != "opt_data_maintenance"
+    )
 
 
 def test_the_report_runs_whatever_happened_before_it(dag_bag):
@@ -111,3 +113,22 @@ print(sorted(heavy & set(sys.modules)))
     done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
 
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_upkeep_runs_on_saturday_morning_in_new_york_and_can_be_looked_at_first(dag_bag):
+    import pendulum
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.timetables.base import TimeRestriction
+
+    dag = DagSerialization.from_dict(DagSerialization.to_dict(dag_bag.dags["opt_data_maintenance"]))
+    start = pendulum.datetime(2025, 11, 1, tz="UTC")
+    runs, last = [], None
+    for _ in range(2):
+        info = dag.timetable.next_dagrun_info(
+            last_automated_data_interval=last, restriction=TimeRestriction(start, None, True)
+        )
+        runs.append(info.run_after.in_timezone("America/New_York").format("ddd YYYY-MM-DD HH:mm"))
+        last = info.data_interval
+    # in between the clocks change
+    assert runs == ["Sat 2025-11-01 09:00", "Sat 2025-11-08 09:00"]
+    assert dag_bag.dags["opt_data_maintenance"].params.get_param("dry_run").resolve() is False

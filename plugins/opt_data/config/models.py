@@ -24,6 +24,7 @@ ExchangeName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]*$")]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 Seconds = Annotated[float, Field(gt=0.0, le=86400.0)]
+CronLine = Annotated[str, Field(pattern=r"^\S+( \S+){4}$")]
 NewYorkTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
@@ -200,6 +201,35 @@ class RebuildSettings(Section):
     rate_pct: Annotated[float, Field(ge=-10.0, le=100.0)] = 4.0
 
 
+class MaintenanceSettings(Section):
+    """Weekly upkeep: compaction and retention of intraday chains."""
+
+    schedule: CronLine = "0 9 * * 6"
+    merge_same_day: bool = False
+    same_day_schedule: CronLine = "0 20 * * 1-5"
+    file_min_mb: Annotated[int, Field(ge=1, le=1024)] = 128
+    file_max_mb: Annotated[int, Field(ge=2, le=2048)] = 256
+    row_group_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 32768
+    cold_after_days: Annotated[int, Field(ge=0, le=3660)] = 14
+    cold_codec: Literal["zstd", "snappy"] = "zstd"
+    intraday_keep_days: Annotated[int, Field(ge=7, le=36600)] = 60
+    error_log_keep_days: Annotated[int, Field(ge=1, le=36600)] = 30
+    retire: Literal["delete", "move"] = "delete"
+    cold_root: ProjectPath = Path("cold")
+    task_timeout_min: Annotated[float, Field(gt=0.0, le=1440.0)] = 180.0
+    retries: Annotated[int, Field(ge=0, le=20)] = 4
+    retry_delay_s: Seconds = 120.0
+
+    @model_validator(mode="after")
+    def _sizes_in_order(self) -> Self:
+        if self.file_max_mb < 2 * self.file_min_mb:
+            raise ValueError(
+                f"file_max_mb = {self.file_max_mb} is not at least twice file_min_mb = {self.file_min_mb}: "
+                "not every amount could be cut into such files"
+            )
+        return self
+
+
 class Settings(Section):
     """All settings, after the files and the environment have been merged."""
 
@@ -213,6 +243,7 @@ class Settings(Section):
     discovery: DiscoverySettings = Field(default_factory=DiscoverySettings)
     open_interest: OpenInterestSettings = Field(default_factory=OpenInterestSettings)
     rebuild: RebuildSettings = Field(default_factory=RebuildSettings)
+    maintenance: MaintenanceSettings = Field(default_factory=MaintenanceSettings)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -14,6 +14,7 @@ from opt_data.storage.day_locks import DayLocks
 from opt_data.storage.ledger import SlotLedger
 from opt_data.storage.open_interest_store import OpenInterestStore
 from opt_data.storage.run_log import RunLog
+from opt_data.storage.week_store import WeekStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class Stores:
     """The stores under the configured roots, all with the same clock. ``opt_data.bootstrap.open_stores`` makes them.
 
     ``chains`` holds the slots, ``closes`` the closing snapshots, ``daily`` the rolled-up days, ``adjusted``
-    the same on the terms of now, ``open_interest`` what was read on the mornings after.
+    the same on the terms of now, ``open_interest`` what was read on the mornings after, ``weeks`` the slots as
+    upkeep handles them.
     """
 
     settings: Settings
@@ -38,3 +40,4 @@ class Stores:
     reader: ChainReader
     ledger: SlotLedger
     run_log: RunLog
+    weeks: WeekStore

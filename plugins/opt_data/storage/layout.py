@@ -169,6 +169,21 @@ class ChainWeek:
         return f"{self.swap_prefix}done"
 
 
+def week_of_name(name: str) -> ChainWeek:
+    """The week of a ``ChainWeek.name``; ValueError if it is none."""
+    view, _, label = name.partition("-")
+    year, _, number = label.partition("-W")
+    return ChainWeek(date.fromisocalendar(int(year), int(number), 1), ChainView(view))
+
+
+def week_of_packed_key(key: str) -> ChainWeek:
+    """The week of a compacted file's key; ValueError if it is none."""
+    folders = dict(part.split("=", 1) for part in key.split("/")[:-1] if "=" in part)
+    if "week" not in folders or "view" not in folders:
+        raise ValueError(f"{key!r} is not a key of a compacted file")
+    return week_of_name(f"{folders['view']}-{folders['week']}")
+
+
 def day_prefix(layer: str, day: date, view: ChainView = ChainView.INTRADAY) -> str:
     """What all keys of one day start with, whatever the symbol."""
     return f"{layer}/{_day_folder(view, day)}"

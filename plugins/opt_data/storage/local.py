@@ -123,8 +123,7 @@ class LocalObjectStore:
             for _, target in paths:
                 self._make_directory(target.parent)
             for source, target in paths:
-                with suppress(FileNotFoundError):
-                    source.replace(target)
+                self._replace(source, target)
             for parent in sorted({path.parent for pair in paths for path in pair}):
                 with suppress(FileNotFoundError):
                     _sync_directory(parent)
@@ -169,6 +168,17 @@ class LocalObjectStore:
                     finally:
                         os.close(descriptor)
         return swept
+
+    def _replace(self, source: Path, target: Path) -> None:
+        """Rename, also when somebody removes the target's empty folder meanwhile; a source that is gone is done."""
+        while True:
+            try:
+                source.replace(target)
+                return
+            except FileNotFoundError:
+                if not source.exists():
+                    return
+                self._make_directory(target.parent)
 
     @contextmanager
     def _staged(self, data: bytes | memoryview) -> Iterator[Path]:

@@ -11,6 +11,10 @@ from pathlib import Path
 from opt_data.core.clock import Clock
 from opt_data.errors import StorageUnavailable
 
+ERRORS = "errors"
+"""The task under which error logs lie: one file a day."""
+
+_DATE_IN_NAME = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 _TASK = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -59,6 +63,29 @@ class RunLog:
         except OSError as error:
             raise StorageUnavailable(f"{path} cannot be written: {error}", path=str(path)) from error
         return path
+
+    def files_before(self, task: str, day: date) -> list[Path]:
+        """The files of one task whose names hold an earlier date, as ``2025-11-24`` or ``20251124``, in order."""
+        folder = self.path(task, day).parent
+        return sorted(path for path in folder.glob("*") if path.is_file() and _is_before(path.name, day))
+
+    def remove(self, path: Path) -> None:
+        """Delete one file of the run logs; nothing happens if it is gone.
+
+        Raises
+        ------
+        StorageUnavailable
+            Missing rights.
+        """
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageUnavailable(f"{path} cannot be deleted: {error}", path=str(path)) from error
+
+
+def _is_before(name: str, day: date) -> bool:
+    found = _DATE_IN_NAME.search(name)
+    return found is not None and "".join(found.groups()) < day.strftime("%Y%m%d")
 
 
 def _encode(value: object) -> object:
