@@ -21,6 +21,7 @@ from airflow.sdk import DAG, Param
 
 from opt_data.assets import CONTRACTS_CACHE
 from opt_data.config.load import load_settings
+from opt_data.notifications.deadlines import deadline_after_start
 from opt_data.operators.discovery import DiscoverContractsOperator, PlanDiscoveryOperator
 from opt_data.operators.retries import IB_RETRIES
 from opt_data.timetables.sessions import SessionTimetable
@@ -33,6 +34,7 @@ with DAG(
     start_date=pendulum.datetime(2024, 1, 2, tz="America/New_York"),
     catchup=False,
     max_active_runs=1,
+    deadline=deadline_after_start(settings.alerts.discovery_min, "its start"),
     doc_md=__doc__,
     tags=["opt_data", "stage:discovery"],
     default_args={

@@ -28,11 +28,13 @@ from airflow.sdk import DAG, Param
 
 from opt_data.assets import CLEAN_INTRADAY, SLOT_LEDGER
 from opt_data.config.load import load_settings
+from opt_data.notifications.deadlines import deadline_after_start
 from opt_data.operators.capture import CaptureSlotOperator, PlanSlotOperator, SlotReportOperator
 from opt_data.operators.retries import IB_RETRIES
 from opt_data.timetables.slots import SlotTimetable
 
-capture_settings = load_settings().capture
+settings = load_settings()
+capture_settings = settings.capture
 
 with DAG(
     dag_id="opt_data_intraday",
@@ -40,6 +42,7 @@ with DAG(
     start_date=pendulum.datetime(2024, 1, 2, tz="America/New_York"),
     catchup=False,
     max_active_runs=2,
+    deadline=deadline_after_start(settings.alerts.intraday_min, "the slot"),
     doc_md=__doc__,
     tags=["opt_data", "stage:capture"],
     default_args={

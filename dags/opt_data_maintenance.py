@@ -25,10 +25,12 @@ import pendulum
 from airflow.sdk import DAG, CronTriggerTimetable, MultipleCronTriggerTimetable, Param
 
 from opt_data.config.load import load_settings
+from opt_data.notifications.deadlines import deadline_after_start
 from opt_data.operators.maintenance import MaintainOperator
 from opt_data.operators.retries import IB_RETRIES
 
-upkeep = load_settings().maintenance
+settings = load_settings()
+upkeep = settings.maintenance
 NEW_YORK = "America/New_York"
 
 with DAG(
@@ -41,6 +43,7 @@ with DAG(
     start_date=pendulum.datetime(2024, 1, 2, tz=NEW_YORK),
     catchup=False,
     max_active_runs=1,
+    deadline=deadline_after_start(settings.alerts.maintenance_min, "its start"),
     doc_md=__doc__,
     tags=["opt_data", "stage:maintenance"],
     default_args={

@@ -25,6 +25,7 @@ from airflow.sdk import DAG, Param
 
 from opt_data.assets import OPEN_INTEREST
 from opt_data.config.load import load_settings
+from opt_data.notifications.deadlines import deadline_next_session
 from opt_data.operators.open_interest import (
     OpenInterestReportOperator,
     PlanOpenInterestOperator,
@@ -41,6 +42,7 @@ with DAG(
     start_date=pendulum.datetime(2024, 1, 2, tz="America/New_York"),
     catchup=False,
     max_active_runs=1,
+    deadline=deadline_next_session(settings.alerts.open_interest_at),
     doc_md=__doc__,
     tags=["opt_data", "stage:open_interest"],
     default_args={

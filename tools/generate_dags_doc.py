@@ -33,6 +33,7 @@ def _section(path: Path) -> str:
     (dag,) = [value for value in runpy.run_path(str(path)).values() if isinstance(value, DAG)]
     lines = [f"## `{dag.dag_id}`", "", (dag.doc_md or "").strip().replace("### ", "**", 1).replace("\n", "**\n", 1), ""]
     lines += ["| | |", "|---|---|", f"| Schedule | {_schedule(dag.timetable)} |"]
+    lines += [f"| Done by | {alert.name} |" for alert in dag.deadline or ()]
     lines += [f"| Tags | {', '.join(sorted(dag.tags))} |", f"| Runs at once | {dag.max_active_runs} |", ""]
     lines += ["| Task | Operator | Pool | Retries | Timeout | Runs when |", "|---|---|---|---|---|---|"]
     lines += [_task(task) for task in dag.topological_sort()]

@@ -1,4 +1,4 @@
-"""The plugin file: it loads, registers both timetables, and brings nothing heavy or harmful with it."""
+"""The plugin file: it loads, registers timetables and deadlines, and brings nothing heavy or harmful with it."""
 
 import json
 from collections.abc import Callable
@@ -16,6 +16,7 @@ def test_airflow_loads_the_plugin_and_leaves_the_standard_library_alone(airflow_
             "before = {name: getattr(sys.modules[name], '__file__', None) for name in ('calendar', 'types')}\n"
             "from airflow import plugins_manager\n"
             "registered = sorted(plugins_manager.get_timetables_plugins())\n"
+            "registered += plugins_manager.get_deadline_references_plugins()\n"
             "after = {name: getattr(sys.modules[name], '__file__', None) for name in ('calendar', 'types')}\n"
             "import opt_data.errors\n"
             "print(json.dumps([registered, plugins_manager.get_import_errors(), before, after,\n"
@@ -27,6 +28,7 @@ def test_airflow_loads_the_plugin_and_leaves_the_standard_library_alone(airflow_
     assert {
         "opt_data.timetables.sessions.SessionTimetable",
         "opt_data.timetables.slots.SlotTimetable",
+        "opt_data.notifications.deadlines.RunDeadline",
     } <= set(registered)
     assert import_errors == {}
     assert after == before

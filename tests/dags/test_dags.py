@@ -48,6 +48,25 @@ def test_unpausing_floods_nobody(dag):
     assert dag.max_active_runs <= 2
 
 
+def test_every_dag_says_by_when_it_must_be_done(dag):
+    from opt_data.notifications.deadlines import CALLBACK
+
+    (alert,) = dag.deadline
+    assert alert.callback.path == CALLBACK
+    assert alert.name == alert.callback.kwargs["promise"]
+
+
+def test_deadlines_survive_airflows_database(dag):
+    from airflow.serialization.encoders import encode_deadline_alert
+
+    from opt_data.notifications.deadlines import RunDeadline
+
+    (alert,) = dag.deadline
+    stored = encode_deadline_alert(alert)["reference"]
+    assert stored["__class_path"] == "opt_data.notifications.deadlines.RunDeadline"
+    assert RunDeadline.deserialize_reference(stored) == alert.reference
+
+
 def test_every_task_is_bounded_and_follows_the_retry_policy(dag):
     from opt_data.operators.retries import IB_RETRIES
 

@@ -25,6 +25,7 @@ Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 Seconds = Annotated[float, Field(gt=0.0, le=86400.0)]
 CronLine = Annotated[str, Field(pattern=r"^\S+( \S+){4}$")]
+ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 NewYorkTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
@@ -82,7 +83,7 @@ class ClockSettings(Section):
 class GatewaySettings(Section):
     """The connection to IB and the allowance that comes with the login."""
 
-    conn_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "ib_gateway"
+    conn_id: ConnectionId = "ib_gateway"
     simulated: bool = False
     connect_timeout_s: Seconds = 10.0
     request_timeout_s: Seconds = 20.0
@@ -230,6 +231,19 @@ class MaintenanceSettings(Section):
         return self
 
 
+class AlertSettings(Section):
+    """By when runs must be done, and where it is told when they are not."""
+
+    discovery_min: Annotated[float, Field(gt=0.0, le=1440.0)] = 10.0
+    intraday_min: Annotated[float, Field(gt=0.0, le=1440.0)] = 20.0
+    open_interest_at: NewYorkTime = "09:15"
+    maintenance_min: Annotated[float, Field(gt=0.0, le=1440.0)] = 180.0
+    max_age_h: Annotated[float, Field(gt=0.0, le=168.0)] = 24.0
+    smtp_conn_id: ConnectionId = "smtp_default"
+    mail_to: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = ()
+    webhook_conn_id: ConnectionId = "opt_data_webhook"
+
+
 class Settings(Section):
     """All settings, after the files and the environment have been merged."""
 
@@ -244,6 +258,7 @@ class Settings(Section):
     open_interest: OpenInterestSettings = Field(default_factory=OpenInterestSettings)
     rebuild: RebuildSettings = Field(default_factory=RebuildSettings)
     maintenance: MaintenanceSettings = Field(default_factory=MaintenanceSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
