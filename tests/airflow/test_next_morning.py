@@ -58,6 +58,8 @@ def test_without_catch_up(now: str, last: str | None, start: str) -> None:
         pytest.param("2025-11-25T12:31", "2025-11-24T14:30", id="after it: the session before"),
         pytest.param("2025-11-25T12:29", "2025-11-21T14:30", id="before it: what IB shows then"),
         pytest.param("2025-11-28T15:00", "2025-11-26T14:30", id="the day after Thanksgiving"),
+        pytest.param("2025-11-24T14:30", "2025-11-24T14:30", id="exactly an open: that session"),
+        pytest.param("2025-11-24T14:31", "2025-11-21T14:30", id="a minute later: the one whose morning has come"),
     ],
 )
 def test_a_run_by_hand_belongs_to_the_newest_session_whose_morning_has_come(moment: str, start: str) -> None:

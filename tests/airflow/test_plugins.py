@@ -26,6 +26,7 @@ def test_airflow_loads_the_plugin_and_leaves_the_standard_library_alone(airflow_
 
     registered, import_errors, before, after, bare_names = answer
     assert {
+        "opt_data.timetables.next_morning.NextMorningTimetable",
         "opt_data.timetables.sessions.SessionTimetable",
         "opt_data.timetables.slots.SlotTimetable",
         "opt_data.notifications.deadlines.RunDeadline",

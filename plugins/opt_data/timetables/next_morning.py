@@ -18,7 +18,7 @@ class NextMorningTimetable(SessionBoundTimetable):
 
     The data interval is the finished session, open to close, so that the trade date is the New York date of
     ``data_interval_start``. A run is over when the next one is due. A run by hand belongs to the newest session whose
-    morning has come.
+    morning has come; a logical date that is exactly a session's open names that session.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ class NextMorningTimetable(SessionBoundTimetable):
         return self._run(calendar, calendar.next_session(new_york_date(start)))
 
     def newest_run_begun(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
-        return self.newest_run_due(calendar, at)
+        session = calendar.previous_session(new_york_date(at) + ONE_DAY)
+        return self._run(calendar, session) if session.open_utc == at else self.newest_run_due(calendar, at)
 
     def newest_run_due(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
         session = calendar.previous_session(new_york_date(at) + ONE_DAY)
