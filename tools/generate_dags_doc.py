@@ -49,10 +49,12 @@ def _schedule(timetable: Any) -> str:
 
 
 def _task(task: Any) -> str:
+    from airflow.sdk import TriggerRule
+
     name = f"{task.task_id} (mapped)" if task.is_mapped else task.task_id
     return (
         f"| `{name}` | {task.task_type} | {task.pool} | {task.retries} | {task.execution_timeout} | "
-        f"{task.trigger_rule.value.replace('_', ' ')} |"
+        f"{TriggerRule(task.trigger_rule).value.replace('_', ' ')} |"
     )
 
 

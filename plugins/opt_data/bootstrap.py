@@ -129,6 +129,11 @@ def intraday_universe(settings: Settings, symbols: Sequence[str] = ()) -> tuple[
     return select_symbols(load_universe(settings.universe.intraday_file), symbols)
 
 
+def close_universe(settings: Settings, symbols: Sequence[str] = ()) -> tuple[Underlying, ...]:
+    """The underlyings of the closing snapshot; only ``symbols`` if any are given."""
+    return select_symbols(load_universe(settings.universe.close_file), symbols)
+
+
 def whole_universe(settings: Settings, symbols: Sequence[str] = ()) -> tuple[Underlying, ...]:
     """The underlyings of both universe files, the intraday ones first; only ``symbols`` if any are given."""
     known = {one.symbol: one for one in load_universe(settings.universe.intraday_file)}

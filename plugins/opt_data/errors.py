@@ -134,6 +134,38 @@ class SlotExpired(PermanentError):
     """The slot is over: no live quote may be stored under it, and its bars have not given one quote either."""
 
 
+class CloseExpired(PermanentError):
+    """IB no longer serves the closing values of the session: a snapshot taken now would be of another one."""
+
+
+class CloseMissing(PermanentError):
+    """A symbol has no closing quote, and the settings do not allow a slot to stand in."""
+
+    def __init__(self, message: str, *, symbol: str = "") -> None:
+        super().__init__(message)
+        self.symbol = symbol
+
+
+class SlotsRetired(PermanentError):
+    """Slots that a stored day was made of are gone; rolling up again would make the day worse."""
+
+    def __init__(self, message: str, *, symbol: str = "") -> None:
+        super().__init__(message)
+        self.symbol = symbol
+
+
+class NothingToRollUp(PermanentError):
+    """A symbol has not one good quote on the day."""
+
+    def __init__(self, message: str, *, symbol: str = "") -> None:
+        super().__init__(message)
+        self.symbol = symbol
+
+
+class DayIncomplete(PermanentError):
+    """A symbol of a session has no day, or lacks a closing snapshot that can still be taken."""
+
+
 class SlotIncomplete(PermanentError):
     """A symbol of a slot has not one quote; its captures, not the report, must be run again."""
 

@@ -351,12 +351,49 @@ def test_a_manual_run_before_the_covered_years_is_refused(timetable: Timetable) 
         timetable.infer_manual_data_interval(run_after=at("1999-06-01T15:00"))
 
 
+# ---- at a New York time -----------------------------------------------------------------------------------------
+
+
+def test_a_time_of_day_is_new_yorks_in_summer_and_winter_and_on_early_days() -> None:
+    runs = ahead(SessionTimetable(at="17:30"), catch_up("2025-11-26T00:00", "2025-12-01T23:00"))
+    summer = ahead(SessionTimetable(at="17:30"), catch_up("2025-07-03T00:00", "2025-07-07T00:00"))
+
+    # Thanksgiving has no session; the day after closes at 13:00, and so does July 3.
+    assert [str(run.run_after) for run in runs] == [
+        "2025-11-26 22:30:00+00:00", "2025-11-28 22:30:00+00:00", "2025-12-01 22:30:00+00:00",
+    ]  # fmt: skip
+    assert str(runs[1].data_interval.start) == "2025-11-28 14:30:00+00:00"
+    assert str(runs[1].data_interval.end) == "2025-11-28 18:00:00+00:00"
+    assert [str(run.run_after) for run in summer] == ["2025-07-03 21:30:00+00:00"]
+
+
+def test_the_evening_after_a_missed_run_still_creates_it() -> None:
+    info = next_without_catch_up(lambda **kw: SessionTimetable(at="17:30", **kw), "2025-11-25T03:00")
+
+    assert info is not None
+    assert str(info.data_interval.start) == "2025-11-24 14:30:00+00:00"
+
+
+@pytest.mark.parametrize("at", ["17", "5:30", "24:00", "17:30:00", "close"])
+def test_a_time_of_day_that_is_none_is_refused(at: str) -> None:
+    with pytest.raises(ValueError):
+        SessionTimetable(at=at)
+    with pytest.raises(ValueError, match="time by itself"):
+        SessionTimetable(at="17:30", offset_min=5)
+
+
 # ---- parameters, serialization, words for the UI ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "timetable",
-    [SlotTimetable(), SessionTimetable(), discovery(), SessionTimetable(anchor="close", offset_min=90)],
+    [
+        SlotTimetable(),
+        SessionTimetable(),
+        discovery(),
+        SessionTimetable(anchor="close", offset_min=90),
+        SessionTimetable(at="17:30"),
+    ],
     ids=repr,
 )
 def test_a_round_trip_keeps_the_parameters_and_the_runs(timetable: Timetable) -> None:
@@ -373,6 +410,7 @@ def test_a_round_trip_keeps_the_parameters_and_the_runs(timetable: Timetable) ->
 def test_timetables_with_other_parameters_differ() -> None:
     assert SessionTimetable(offset_min=-5) != SessionTimetable(offset_min=-10)
     assert SessionTimetable() != SlotTimetable()
+    assert SessionTimetable(at="17:30") != SessionTimetable(at="17:00")
 
 
 @pytest.mark.parametrize(
@@ -382,6 +420,7 @@ def test_timetables_with_other_parameters_differ() -> None:
         pytest.param(discovery(), "XNYS open - 5 min", id="discovery"),
         pytest.param(SessionTimetable(anchor="close", offset_min=15), "XNYS close + 15 min", id="after the close"),
         pytest.param(SessionTimetable(anchor="close"), "XNYS close", id="at the close"),
+        pytest.param(SessionTimetable(at="17:30"), "XNYS 17:30 New York", id="at a time"),
     ],
 )
 def test_the_summary_for_the_grid(timetable: Timetable, summary: str) -> None:

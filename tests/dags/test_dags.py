@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-EXPECTED = {"opt_data_discovery", "opt_data_intraday", "opt_data_maintenance", "opt_data_open_interest"}
+EXPECTED = {
+    "opt_data_discovery", "opt_data_eod", "opt_data_intraday", "opt_data_maintenance", "opt_data_open_interest",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_every_task_is_bounded_and_follows_the_retry_policy(dag):
 def test_only_tasks_that_ask_the_gateway_use_its_pool(dag):
     pools = {task.task_id: task.pool for task in dag.tasks}
 
-    asking = {"capture", "discover", "read"} & set(pools)
+    asking = {"capture", "close_snapshot", "discover", "read"} & set(pools)
     assert len(asking) == (dag.dag_id != "opt_data_maintenance")
     assert {name for name, pool in pools.items() if pool == "ib_gateway"} == asking
 
@@ -87,9 +89,8 @@ def test_only_tasks_that_ask_the_gateway_use_its_pool(dag):
 def test_mapped_instances_are_labelled_by_symbol(dag):
     mapped = [task for task in dag.tasks if task.is_mapped]
 
-    assert [task.map_index_template for task in mapped] == ["{{ task.symbol }}"] * (
-        dag.dag_id != "opt_data_maintenance"
-    )
+    assert bool(mapped) == (dag.dag_id != "opt_data_maintenance")
+    assert {task.map_index_template for task in mapped} <= {"{{ task.symbol }}"}
 
 
 def test_the_report_runs_whatever_happened_before_it(dag_bag):
@@ -97,6 +98,18 @@ def test_the_report_runs_whatever_happened_before_it(dag_bag):
 
     assert report.trigger_rule == "all_done"
     assert {asset.name for asset in report.outlets} == {"opt_data_clean_intraday", "opt_data_slot_ledger"}
+
+
+def test_the_day_is_rolled_up_and_reported_whatever_became_of_the_close(dag_bag):
+    dag = dag_bag.dags["opt_data_eod"]
+
+    assert {task.task_id: task.trigger_rule for task in dag.tasks} == {
+        "plan": "all_success", "close_snapshot": "all_success", "rollup": "all_done", "eod_report": "all_done",
+    }  # fmt: skip
+    assert dag.get_task("rollup").upstream_task_ids == {"plan", "close_snapshot"}
+    assert dag.get_task("eod_report").upstream_task_ids == {"rollup"}
+    assert dag.get_task("eod_report").watched == ("close_snapshot", "rollup")
+    assert dag.timetable.summary == "XNYS 17:30 New York"
 
 
 def test_open_interest_is_counted_whatever_happened_before(dag_bag):

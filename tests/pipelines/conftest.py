@@ -7,21 +7,35 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ibsim.launch import GatewayProcess
-from opt_data.bootstrap import gateway_limits, history_rules, intraday_universe, open_stores, sampling_rules
+from opt_data.bootstrap import (
+    close_universe,
+    gateway_limits,
+    history_rules,
+    intraday_universe,
+    open_stores,
+    sampling_rules,
+)
 from opt_data.config.load import load_settings
 from opt_data.config.models import Settings
 from opt_data.core.capture_plan import requested_market_data_type
 from opt_data.core.clock import SystemClock
-from opt_data.core.slots import Slot, slot_of_instant
+from opt_data.core.contracts import Underlying
+from opt_data.core.slots import Slot, close_slot, slot_of_instant
 from opt_data.gateway.session import GatewayAddress, open_session
+from opt_data.pipelines.capture_close import capture_close, wait_for_close
 from opt_data.pipelines.capture_slot import CaptureJob, CaptureOutcome, capture_slot
 from opt_data.pipelines.contract_sets import contract_set_of_day, freeze_contract_set
 from opt_data.pipelines.rebuild_slot import capture_or_rebuild
+from opt_data.pipelines.roll_up_session import RollupOutcome, roll_up_session
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.chain_rows import IngestRun
+from opt_data.storage.layout import ChainPartition, ChainView
+from opt_data.tables.arrow_rows import rows_from_table
 from tests.gateway.conftest import connect, start  # noqa: F401
 
 DAY = date(2025, 11, 24)
@@ -34,6 +48,7 @@ class Desk:
 
     settings: Settings
     gateway: GatewayProcess
+    day: date = DAY
 
     @property
     def address(self) -> GatewayAddress:
@@ -44,12 +59,12 @@ class Desk:
         return open_stores(self.settings, SystemClock())
 
     def slot(self, instant: datetime = TEN) -> Slot:
-        return slot_of_instant(self.stores.calendar.session(DAY), instant)
+        return slot_of_instant(self.stores.calendar.session(self.day), instant)
 
     async def discover(self, symbol: str = "AAPL"):
         (underlying,) = intraday_universe(self.settings, (symbol,))
         return await freeze_contract_set(
-            underlying, DAY, address=self.address, limits=gateway_limits(self.settings), stores=self.stores
+            underlying, self.day, address=self.address, limits=gateway_limits(self.settings), stores=self.stores
         )
 
     async def capture(self, symbol: str = "AAPL", *, slot: Slot | None = None, **changes: Any) -> CaptureOutcome:
@@ -74,7 +89,7 @@ class Desk:
         )
         async with open_session(self.address, gateway_limits(self.settings), clock_source="gateway") as session:
             stores = open_stores(self.settings, session.clock)
-            contract_set = await contract_set_of_day(underlying, DAY, session=session, stores=stores)
+            contract_set = await contract_set_of_day(underlying, self.day, session=session, stores=stores)
             if changes.get("rebuilds"):
                 rules = history_rules(self.settings)
                 return await capture_or_rebuild(job, contract_set, rules, session=session, stores=stores)
@@ -84,11 +99,57 @@ class Desk:
         """What a clear or a backfill of the slot's capture does."""
         return await self.capture(symbol, slot=slot, rebuilds=True, **changes)
 
+    async def close(self, symbol: str = "AAPL") -> CaptureOutcome:
+        (underlying,) = close_universe(self.settings, (symbol,))
+        calendar, capture, gateway = self.stores.calendar, self.settings.capture, self.settings.gateway
+        job = CaptureJob(
+            slot=close_slot(calendar.session(self.day), calendar.next_session(self.day)),
+            underlying=underlying,
+            exchange=capture.exchange,
+            ask_first=capture.exchange,
+            fallback_exchanges=capture.fallback_exchanges,
+            rules=sampling_rules(self.settings),
+            requested_type=requested_market_data_type(
+                gateway.market_data_type, allow_delayed=gateway.allow_delayed, is_close=True
+            ),
+            run=IngestRun(uuid4().hex, 1, "close", dag_run_id="test"),
+            view=ChainView.CLOSE,
+        )
+        async with open_session(self.address, gateway_limits(self.settings), clock_source="gateway") as session:
+            stores = open_stores(self.settings, session.clock)
+            await wait_for_close(job.slot, session)
+            contract_set = await contract_set_of_day(underlying, self.day, session=session, stores=stores)
+            return await capture_close(job, contract_set, session=session, stores=stores)
+
+    def roll_up(self, symbol: str = "AAPL", *, is_intraday: bool = True) -> RollupOutcome:
+        (underlying,) = close_universe(self.settings, (symbol,))
+        session = self.stores.calendar.session(self.day)
+        return roll_up_session(session, underlying, "SMART", is_intraday=is_intraday, stores=self.stores)
+
+    def daily(self, symbol: str = "AAPL") -> dict[int, dict[str, Any]]:
+        return {row["conid"]: row for row in rows_from_table(self.stores.daily.read(self.day, symbol))}
+
+    def daily_set(self, symbol: str = "AAPL") -> set[int]:
+        contract_set = self.stores.cache.load(symbol, self.day).contract_set
+        assert contract_set is not None
+        return set(contract_set.conids())
+
+    def universe(self, *symbols: str) -> tuple[Underlying, ...]:
+        return close_universe(self.settings, symbols)
+
+    def slot_path(self, slot: int, symbol: str = "AAPL") -> Path:
+        return self.settings.paths.data_root / ChainPartition(self.day, symbol, "SMART").clean_key(slot)
+
+    def rewrite_slot(self, slot: int, change: Callable[[pa.Table], pa.Table]) -> None:
+        """Change a stored clean file behind the store's back."""
+        path = self.slot_path(slot)
+        pq.write_table(change(pq.ParquetFile(path).read()), path)
+
     def rows(self, symbol: str = "AAPL", slot: int | None = None) -> list[dict[str, Any]]:
-        return self.stores.reader.read_chain(DAY, symbol, slot).to_pylist()
+        return self.stores.reader.read_chain(self.day, symbol, slot).to_pylist()
 
     def ledger(self) -> dict[str, dict[str, Any]]:
-        return {row["underlying"]: row for row in self.stores.ledger.read(DAY).to_pylist()}
+        return {row["underlying"]: row for row in self.stores.ledger.read(self.day).to_pylist()}
 
 
 @pytest.fixture

@@ -376,3 +376,20 @@ async def test_three_mornings_without_a_gateway_are_reported(mornings) -> None:
     assert [report.incomplete for report in reports] == [("AAPL",)] * 3
     assert [report.failed_for_days for report in reports] == [(), (), ("AAPL",)]
     assert {row["absence"] for row in stores.open_interest.reads(TUESDAY, "AAPL").to_pylist()} == {"not_read"}
+
+
+async def test_rolling_up_again_keeps_what_the_morning_brought(mornings) -> None:
+    office = mornings()
+    await office.freeze(MONDAY)
+    office.at(MONDAY, "17:30")
+    await office.desk.close()
+    office.desk.roll_up()
+    await office.read_twice(MONDAY, TUESDAY)
+    before = office.desk.daily()
+    for path in office.desk.settings.paths.data_root.glob("clean/ib/chain/view=daily_clean/**/*.parquet"):
+        path.unlink()
+
+    office.desk.roll_up()
+
+    assert office.desk.daily() == before
+    assert {conid: before[conid]["open_interest"] for conid in office.conids(MONDAY)} == office.truth(MONDAY, TUESDAY)

@@ -169,6 +169,16 @@ class DiscoverySettings(Section):
     retry_delay_s: Seconds = 30.0
 
 
+class RollupSettings(Section):
+    """How the day is closed and rolled up."""
+
+    run_at: NewYorkTime = "17:30"
+    allow_intraday_fallback: bool = True
+    task_timeout_min: Annotated[float, Field(gt=0.0, le=1440.0)] = 15.0
+    retries: Annotated[int, Field(ge=0, le=20)] = 4
+    retry_delay_s: Seconds = 60.0
+
+
 class OpenInterestSettings(Section):
     """How the next morning's open interest is read."""
 
@@ -236,6 +246,7 @@ class AlertSettings(Section):
 
     discovery_min: Annotated[float, Field(gt=0.0, le=1440.0)] = 10.0
     intraday_min: Annotated[float, Field(gt=0.0, le=1440.0)] = 20.0
+    eod_at: NewYorkTime = "19:00"
     open_interest_at: NewYorkTime = "09:15"
     maintenance_min: Annotated[float, Field(gt=0.0, le=1440.0)] = 180.0
     max_age_h: Annotated[float, Field(gt=0.0, le=168.0)] = 24.0
@@ -255,6 +266,7 @@ class Settings(Section):
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     capture: CaptureSettings = Field(default_factory=CaptureSettings)
     discovery: DiscoverySettings = Field(default_factory=DiscoverySettings)
+    rollup: RollupSettings = Field(default_factory=RollupSettings)
     open_interest: OpenInterestSettings = Field(default_factory=OpenInterestSettings)
     rebuild: RebuildSettings = Field(default_factory=RebuildSettings)
     maintenance: MaintenanceSettings = Field(default_factory=MaintenanceSettings)

@@ -46,6 +46,15 @@ def capture_mode(slot: Slot, asof: datetime, served: MarketDataType | None, grac
     return CaptureMode.ON_TIME if phase is SlotPhase.ON_TIME else CaptureMode.LATE
 
 
+def close_capture_mode(close: Slot, asof: datetime, served: MarketDataType | None) -> CaptureMode | None:
+    """Whether what was sampled at ``asof`` is the closing quote; None if it is not.
+
+    Only values that the gateway calls frozen are: live ones after the bell come from trading after hours or overnight.
+    """
+    is_frozen = served is not None and served.is_frozen
+    return CaptureMode.FROZEN if is_frozen and close.instant_utc <= asof < close.ends_utc else None
+
+
 def nearest_first(contracts: Iterable[OptionContract], reference_price: float) -> list[OptionContract]:
     """Order contracts so that what matters most is sampled closest to the slot's instant: near the money, then near
     expiry. Ties are broken by conid, so the order is always the same."""

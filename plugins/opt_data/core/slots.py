@@ -1,7 +1,7 @@
 """Slots: every 30 minutes from open to close, both included, and what may be written when."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -9,6 +9,8 @@ from opt_data.core.sessions import NEW_YORK, TradingSession
 from opt_data.errors import NotASlot
 
 SLOT_LENGTH = timedelta(minutes=30)
+CLOSE_ENDS_BEFORE_OPEN = timedelta(minutes=30)
+"""How long before the next open a session's closing values are no longer taken for its own."""
 
 
 class CaptureMode(StrEnum):
@@ -80,6 +82,12 @@ def slot_grid(session: TradingSession, length: timedelta = SLOT_LENGTH) -> tuple
     return tuple(
         Slot(session, index, start, end) for index, (start, end) in enumerate(zip(instants, ends, strict=True))
     )
+
+
+def close_slot(session: TradingSession, following: TradingSession) -> Slot:
+    """The closing snapshot's time: it belongs to the close like the last slot, and lasts until shortly before the
+    ``following`` session opens, because until then IB serves the values it froze at the bell."""
+    return replace(slot_grid(session)[-1], ends_utc=following.open_utc - CLOSE_ENDS_BEFORE_OPEN)
 
 
 def slot_of_instant(session: TradingSession, instant: datetime) -> Slot:

@@ -71,6 +71,11 @@ def deadline_after_start(minutes: float, of: str) -> DeadlineAlert:
     return _alert(RunDeadline(minutes=minutes), f"{minutes:g} min after {of}")
 
 
+def deadline_same_session(at: str) -> DeadlineAlert:
+    """A run must be done by a New York time on the day of the session it belongs to."""
+    return _alert(RunDeadline(at=at), f"{at} New York of its session")
+
+
 def deadline_next_session(at: str) -> DeadlineAlert:
     """A run must be done by a New York time on the session after the one it belongs to."""
     return _alert(RunDeadline(at=at, sessions_later=1), f"{at} New York of the next session")

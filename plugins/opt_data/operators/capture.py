@@ -1,6 +1,7 @@
 """Operators of ``opt_data_intraday``: plan a slot, capture it symbol by symbol, report it."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -145,14 +146,13 @@ class CaptureSlotOperator(BaseAsyncOperator):
             ),
             run=IngestRun(uuid4().hex, context["ti"].try_number, dag_run_id=context["run_id"]),
             strikes=int(self.strikes) if self.strikes else None,
-            finish_within_s=self._time_to_capture_s(),
+            finish_within_s=time_to_capture_s(self.execution_timeout),
         )
 
-    def _time_to_capture_s(self) -> float:
-        """The task's timeout less the time it takes to connect and to store."""
-        if self.execution_timeout is None:
-            return float("inf")
-        return max(1.0, self.execution_timeout.total_seconds() - RESERVE_S)
+
+def time_to_capture_s(execution_timeout: timedelta | None) -> float:
+    """A capture task's timeout less the time it takes to connect and to store, seconds."""
+    return float("inf") if execution_timeout is None else max(1.0, execution_timeout.total_seconds() - RESERVE_S)
 
 
 class SlotReportOperator(BaseOperator):

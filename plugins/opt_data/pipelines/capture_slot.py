@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from opt_data.core.capture_plan import contracts_left, is_settled, nearest_first, within_strikes, worth_another_exchange
 from opt_data.core.contracts import ContractSet, OptionContract, Underlying
 from opt_data.core.quotes import MarketDataType
 from opt_data.core.sessions import NEW_YORK
-from opt_data.core.slot_account import ContractSetStatus, Expectation, SlotAccount
+from opt_data.core.slot_account import ContractSetStatus, Expectation, SlotAccount, account_slot
 from opt_data.core.slots import Slot, SlotPhase, slot_phase
 from opt_data.errors import CaptureUnfinished, NothingCaptured, SlotExpired, SlotNotBegun
 from opt_data.gateway.market_data import Sample, Sampler, SamplingRules
@@ -18,12 +19,17 @@ from opt_data.gateway.session import GatewaySession
 from opt_data.pipelines.quote_rows import CaptureContext, quote_rows
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.chain_rows import IngestRun
-from opt_data.storage.layout import ChainPartition
+from opt_data.storage.layout import ChainPartition, ChainView
+from opt_data.storage.ledger import stored_answers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WAIT_FOR_SLOT_S = 30.0
 """How early a run may be: the scheduler's clock and the gateway's are not the same."""
 UNDERLYING_WAIT_S = 2.0
 """How long options wait for the underlying's first price; afterwards they are sampled without it."""
+RUN_LOGS = {ChainView.INTRADAY: "capture", ChainView.CLOSE: "close_snapshot"}
 CUT_SHORT = frozenset({"gateway_lost", "interrupted"})
 """Samples that a rerun over a new connection would get."""
 
@@ -35,7 +41,7 @@ class CaptureJob:
     ``exchange`` is the route of the day's set, and the partition. ``ask_first`` is asked first, then each of
     ``fallback_exchanges`` for contracts it had nothing for. ``strikes`` narrows an attempt to so many strikes per side
     of the money; the other contracts stay as they are. ``finish_within_s`` ends the asking early, so that what was
-    sampled is stored before the task is.
+    sampled is stored before the task is. In the view ``CLOSE`` the slot is the close's own (``close_slot``).
     """
 
     slot: Slot
@@ -48,13 +54,15 @@ class CaptureJob:
     run: IngestRun
     strikes: int | None = None
     finish_within_s: float = float("inf")
+    view: ChainView = ChainView.INTRADAY
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureOutcome:
     """What a capture did: fit for a log line or an XCom.
 
-    ``asked`` counts contracts this attempt was about; ``account`` is the symbol's line of the slot ledger after it.
+    ``asked`` counts contracts this attempt was about; ``account`` is what became of every expected contract: the
+    symbol's line of the slot ledger; a closing snapshot has one of its own, which is in no ledger.
     """
 
     symbol: str
@@ -125,9 +133,9 @@ async def capture_slot(
     left = contracts_left(wanted, _settled_conids(job, stores))
     samples = await _sample(job, nearest_first(left, contract_set.reference_price), contract_set, session)
     grace = timedelta(seconds=stores.settings.capture.slot_grace_s)
-    context = CaptureContext(job.slot, contract_set, job.exchange, grace, job.requested_type)
+    context = CaptureContext(job.slot, contract_set, job.exchange, grace, job.requested_type, job.view)
     outcome = commit_rows(job, contract_set, quote_rows(samples, context), session, stores)
-    stores.run_log.append("capture", job.slot.session.day, {"slot": job.slot.label, **outcome.summary()})
+    stores.run_log.append(RUN_LOGS[job.view], job.slot.session.day, {"slot": job.slot.label, **outcome.summary()})
     if any(sample.error_type in CUT_SHORT for sample in samples) and session.lost.done():
         raise session.lost.result()
     if any(s.error_type == "out_of_time" for s in samples) and session.clock.now() < job.slot.ends_utc:
@@ -230,23 +238,28 @@ def commit_rows(
     symbol = job.underlying.symbol
     raw_key, won, flags = "", 0, Counter[str]()
     if rows:
-        committed = stores.chains.commit_attempt(job.slot, symbol, job.exchange, rows, job.run)
+        committed = stores.chains_of(job.view).commit_attempt(job.slot, symbol, job.exchange, rows, job.run)
         raw_key, won = committed.raw_key, committed.won
         for names in committed.clean.rows.column("data_quality_flag").to_pylist():
             flags.update(names)
-    (account,) = stores.ledger.update(
-        job.slot, [expectation(symbol, job.exchange, contract_set, job.slot)], job.run.dag_run_id
-    )
     return CaptureOutcome(
         symbol=symbol,
         asked=len(rows),
-        account=account,
+        account=_account(job, contract_set, stores),
         stale=contract_set.stale,
         raw_key=raw_key,
         won=won,
         flags=dict(sorted(flags.items())),
         messages_sent=session.ib.client.messages_sent,
     )
+
+
+def _account(job: CaptureJob, contract_set: ContractSet, stores: Stores) -> SlotAccount:
+    expected = expectation(job.underlying.symbol, job.exchange, contract_set, job.slot)
+    if job.view is ChainView.INTRADAY:
+        (account,) = stores.ledger.update(job.slot, [expected], job.run.dag_run_id)
+        return account
+    return account_slot(expected, stored_answers(_clean_rows(job, stores)))
 
 
 def expectation(symbol: str, exchange: str, contract_set: ContractSet | None, slot: Slot) -> Expectation:
@@ -259,9 +272,9 @@ def expectation(symbol: str, exchange: str, contract_set: ContractSet | None, sl
 
 def _settled_conids(job: CaptureJob, stores: Stores) -> frozenset[int]:
     """Contracts whose stored row another sample could not make better."""
-    partition = ChainPartition(job.slot.session.day, job.underlying.symbol, job.exchange)
-    rows = stores.chains.refresh(partition, job.slot.index).rows
-    wanted = rows.select(["conid", "snapshot_error", "capture_mode", "data_quality_flag"]).to_pylist()
+    wanted = (
+        _clean_rows(job, stores).select(["conid", "snapshot_error", "capture_mode", "data_quality_flag"]).to_pylist()
+    )
     return frozenset(
         row["conid"]
         for row in wanted
@@ -272,3 +285,8 @@ def _settled_conids(job: CaptureJob, stores: Stores) -> frozenset[int]:
             require_greeks=job.rules.require_greeks,
         )
     )
+
+
+def _clean_rows(job: CaptureJob, stores: Stores) -> "pa.Table":
+    partition = ChainPartition(job.slot.session.day, job.underlying.symbol, job.exchange, job.view)
+    return stores.chains_of(job.view).refresh(partition, job.slot.index).rows

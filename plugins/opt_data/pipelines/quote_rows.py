@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from opt_data.core.capture_plan import capture_mode
+from opt_data.core.capture_plan import capture_mode, close_capture_mode
 from opt_data.core.contracts import ContractSet
 from opt_data.core.outcomes import ErrorType
 from opt_data.core.quality import RowContext, row_flags
 from opt_data.core.quotes import MarketDataType, Quote
+from opt_data.core.sessions import NEW_YORK
 from opt_data.core.slots import CaptureMode, Slot
 from opt_data.gateway.market_data import Sample
+from opt_data.storage.layout import ChainView
 
 DELAYED_QUOTE_AGE_S = 900.0
 """How old a delayed US option quote is by IB's description: 15 minutes at least."""
@@ -21,12 +23,15 @@ _QUOTE_COLUMNS = (
     "pv_dividend", "und_price_model", "bid_iv", "ask_iv",
 )  # fmt: skip
 
+_OF_THE_RUNNING_DAY = ("volume", "vwap", "prev_close", "day_open", "day_high", "day_low")
+"""What IB counts anew after its nightly reset: in a closing snapshot taken after midnight it may be the next day's."""
+
 
 @dataclass(frozen=True, slots=True)
 class CaptureContext:
     """What all rows of one attempt share.
 
-    ``exchange`` is the route of the day's set, and the partition.
+    ``exchange`` is the route of the day's set, and the partition. In the view ``CLOSE`` the slot is the close's.
     """
 
     slot: Slot
@@ -34,6 +39,7 @@ class CaptureContext:
     exchange: str
     grace: timedelta
     requested_type: MarketDataType
+    view: ChainView = ChainView.INTRADAY
 
 
 def quote_rows(samples: Sequence[Sample], context: CaptureContext) -> list[dict[str, object]]:
@@ -48,7 +54,7 @@ def _row(sample: Sample, context: CaptureContext) -> dict[str, object]:
     error_type, message = sample.error_type, sample.message
     mode: CaptureMode | None = None
     if not error_type:
-        mode = capture_mode(context.slot, sample.asof, sample.quote.served_type, context.grace)
+        mode = _mode(sample, context)
         if mode is None:
             error_type, message = _why_not(sample, context)
     is_error = bool(error_type)
@@ -63,7 +69,7 @@ def _row(sample: Sample, context: CaptureContext) -> dict[str, object]:
     )
     return {
         **sample.contract.identity(),
-        **({} if is_error else _quote(sample.quote)),
+        **({} if is_error else _quote(sample, context)),
         **_underlying(sample.underlying),
         "reference_price": context.contract_set.reference_price or None,
         "quote_exchange": sample.exchange,
@@ -81,18 +87,30 @@ def _row(sample: Sample, context: CaptureContext) -> dict[str, object]:
     }
 
 
+def _mode(sample: Sample, context: CaptureContext) -> CaptureMode | None:
+    served = sample.quote.served_type
+    if context.view is ChainView.CLOSE:
+        return close_capture_mode(context.slot, sample.asof, served)
+    return capture_mode(context.slot, sample.asof, served, context.grace)
+
+
 def _why_not(sample: Sample, context: CaptureContext) -> tuple[str, str]:
     served = sample.quote.served_type
+    if context.view is ChainView.CLOSE and (served is None or not served.is_frozen):
+        return ErrorType.NO_QUOTE, "the gateway did not serve frozen values: quotes after the bell are not the close"
     if served is not None and served.is_frozen and not context.slot.is_last:
         return ErrorType.NO_QUOTE, "the gateway served frozen values, which are an earlier quote than this slot's"
     return ErrorType.OUT_OF_TIME, "the slot ended before the quote was complete"
 
 
-def _quote(quote: Quote) -> dict[str, object]:
+def _quote(sample: Sample, context: CaptureContext) -> dict[str, object]:
+    quote = sample.quote
     values: dict[str, object] = {name: getattr(quote, name) for name in _QUOTE_COLUMNS}
     values["mid"] = quote.mid()
     values["volume"] = None if quote.volume is None else int(quote.volume)
     values["greeks_source"] = "ib_model" if quote.has_model else None
+    if sample.asof.astimezone(NEW_YORK).date() > context.slot.session.day:
+        values |= dict.fromkeys(_OF_THE_RUNNING_DAY)
     return values
 
 

@@ -11,6 +11,7 @@ from opt_data.storage.chain_store import ChainStore
 from opt_data.storage.contract_cache import ContractCache
 from opt_data.storage.daily_store import DailyStore
 from opt_data.storage.day_locks import DayLocks
+from opt_data.storage.layout import ChainView
 from opt_data.storage.ledger import SlotLedger
 from opt_data.storage.open_interest_store import OpenInterestStore
 from opt_data.storage.run_log import RunLog
@@ -41,3 +42,7 @@ class Stores:
     ledger: SlotLedger
     run_log: RunLog
     weeks: WeekStore
+
+    def chains_of(self, view: ChainView) -> ChainStore:
+        """The store of a view that is captured: slots or closing snapshots."""
+        return {ChainView.INTRADAY: self.chains, ChainView.CLOSE: self.closes}[view]

@@ -118,10 +118,12 @@ class ChainReader:
                 slots.append(file_slot)
         return tables, slots
 
-    def stored_contracts(self, day: date, symbol: str) -> tuple[OptionContract, ...]:
+    def stored_contracts(
+        self, day: date, symbol: str, *, view: ChainView = ChainView.INTRADAY
+    ) -> tuple[OptionContract, ...]:
         """The contracts of which rows are stored, by conid: from these a lost contract set of a past day is rebuilt."""
         names = ["conid", "symbol", "underlying", "und_conid", "expiry", "right", "strike", "multiplier", "exchange",
                  "trading_class", "currency", "first_seen_slot"]  # fmt: skip
-        rows = self.read_chain(day, symbol).select(names).to_pylist()
+        rows = self.read_chain(day, symbol, view=view).select(names).to_pylist()
         contracts = {row["conid"]: OptionContract(**row) for row in rows}
         return tuple(contracts[conid] for conid in sorted(contracts))

@@ -123,7 +123,7 @@ class SlotLedger:
     def _account(self, slot: Slot, expectation: Expectation, dag_run_id: str | None) -> tuple[SlotAccount, _Row]:
         partition = ChainPartition(slot.session.day, expectation.symbol, expectation.exchange)
         clean = self._chains.refresh(partition, slot.index)
-        account = account_slot(expectation, _answers(clean.rows))
+        account = account_slot(expectation, stored_answers(clean.rows))
         row: _Row = {
             "trade_date": slot.session.day,
             "sample_time": slot.instant_utc.astimezone(UTC),
@@ -162,7 +162,8 @@ class SlotLedger:
         return {row["underlying"]: row for row in rows_from_table(table)}
 
 
-def _answers(rows: "pa.Table") -> list[StoredAnswer]:
+def stored_answers(rows: "pa.Table") -> list[StoredAnswer]:
+    """Clean rows, as far as an account needs them."""
     wanted = rows.select(["conid", "capture_mode", "error_type", "lag_s"]).to_pylist()
     return [
         StoredAnswer(

@@ -1,0 +1,78 @@
+"""
+### Close the day: closing snapshot, then one row per contract
+
+**When** 17:30 New York on every session, early closes included.
+
+**What** `plan` lists the symbols of both universe files; `close_snapshot` runs once per symbol in the pool
+`ib_gateway` and stores the values that IB froze at the bell (`view=close`); `rollup` makes the symbol's day of it
+(`view=daily_clean`): per contract the closing quote, else the slot at the close, else the slot before, else the last
+good one, else none, with the way it took in `rollup_strategy`; `eod_report` counts the ways, and fails if a symbol has
+no day or an instance failed.
+
+**When something is red** clear the red instance together with its downstream. A closing snapshot can be taken until
+30 minutes before the next open; only what is missing is asked for again. A rollup can be cleared at any time: equal
+rows write nothing.
+
+**Backfill** of a past date rolls up from stored rows, whatever they have become since; its closing snapshots are
+skipped, because IB serves the close of the newest session only.
+"""
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import DAG, Param
+
+from opt_data.assets import CLEAN_CLOSE, DAILY_CLEAN
+from opt_data.config.load import load_settings
+from opt_data.notifications.deadlines import deadline_same_session
+from opt_data.operators.eod import CloseSnapshotOperator, EodReportOperator, PlanSessionOperator, RollUpOperator
+from opt_data.operators.retries import IB_RETRIES
+from opt_data.timetables.sessions import SessionTimetable
+
+settings = load_settings()
+
+with DAG(
+    dag_id="opt_data_eod",
+    schedule=SessionTimetable(at=settings.rollup.run_at),
+    start_date=pendulum.datetime(2024, 1, 2, tz="America/New_York"),
+    catchup=False,
+    deadline=deadline_same_session(settings.alerts.eod_at),
+    max_active_runs=1,
+    doc_md=__doc__,
+    tags=["opt_data", "stage:eod"],
+    default_args={
+        "owner": "opt_data",
+        "retries": settings.rollup.retries,
+        "retry_policy": IB_RETRIES,
+        "retry_delay": timedelta(seconds=settings.rollup.retry_delay_s),
+        "retry_exponential_backoff": 2,
+        "execution_timeout": timedelta(minutes=settings.rollup.task_timeout_min),
+    },
+    params={
+        "symbols": Param(
+            None, type=["null", "array"], items={"type": "string"}, title="Symbols",
+            description="Only these symbols of the universe files, one a line. Empty: all.",
+        ),
+    },
+    render_template_as_native_obj=True,
+) as dag:  # fmt: skip
+    plan = PlanSessionOperator(task_id="plan", symbols="{{ params.symbols }}")
+    close_snapshot = CloseSnapshotOperator.partial(
+        task_id="close_snapshot",
+        pool=settings.capture.pool,
+        map_index_template="{{ task.symbol }}",
+        outlets=[CLEAN_CLOSE],
+    ).expand(symbol=plan.output)
+    rollup = RollUpOperator.partial(
+        task_id="rollup",
+        map_index_template="{{ task.symbol }}",
+        trigger_rule="all_done",
+        outlets=[DAILY_CLEAN],
+    ).expand(symbol=plan.output)
+    report = EodReportOperator(
+        task_id="eod_report",
+        symbols="{{ params.symbols }}",
+        watched=["close_snapshot", "rollup"],
+        trigger_rule="all_done",
+    )
+    close_snapshot >> rollup >> report
