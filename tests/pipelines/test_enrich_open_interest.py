@@ -164,6 +164,30 @@ async def test_a_day_that_was_adjusted_gets_them_too(mornings) -> None:
     assert {row["conid"]: row["open_interest"] for row in adjusted} == office.truth(MONDAY, TUESDAY)
 
 
+async def test_rolling_up_again_keeps_it_and_a_deleted_day_comes_back_whole(mornings) -> None:
+    office = mornings()
+    await office.freeze(MONDAY)
+    office.at(MONDAY, "17:30")
+    await office.desk.close()
+    office.desk.roll_up()
+    before = office.desk.daily()
+    await office.read_twice(MONDAY, TUESDAY)
+    filled = office.desk.stores.daily.read(MONDAY, "AAPL")
+
+    assert not office.desk.roll_up().is_changed
+    for path in office.desk.settings.paths.data_root.glob("clean/ib/chain/view=daily_clean/**/*.parquet"):
+        path.unlink()
+    office.desk.roll_up()
+
+    assert {"missing_oi" in row["data_quality_flag"] for row in before.values()} == {True}
+    assert office.desk.stores.daily.read(MONDAY, "AAPL").equals(filled)
+    truth = office.truth(MONDAY, TUESDAY)
+    rows = office.desk.daily()
+    assert {conid: rows[conid]["open_interest"] for conid in truth} == truth
+    assert {flag for conid in truth for flag in rows[conid]["data_quality_flag"]} & {"missing_oi"} == set()
+    assert {row["rollup_strategy"] for row in rows.values()} == {"close"}
+
+
 async def test_the_next_day_is_checked_against_the_day_before(mornings) -> None:
     office = mornings()
     await office.freeze(MONDAY, TUESDAY)

@@ -11,7 +11,7 @@ from opt_data.core.rollup import Strategy
 from opt_data.core.sessions import TradingSession
 from opt_data.core.slots import slot_grid
 from opt_data.errors import CloseMissing, FileUnreadable, NothingToRollUp, SlotNotBegun, SlotsRetired
-from opt_data.pipelines.merge_open_interest import failed_sessions, read_open_interest
+from opt_data.pipelines.merge_open_interest import failed_sessions, read_open_interest, take_in_open_interest
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.daily_store import DailyStore
 from opt_data.storage.layout import ChainView
@@ -57,9 +57,10 @@ class RollupOutcome:
 def roll_up_session(
     session: TradingSession, underlying: Underlying, exchange: str, *, is_intraday: bool, stores: Stores
 ) -> RollupOutcome:
-    """Derive one symbol's day from its closing snapshot and its slots, and commit it to ``view=daily_clean``.
+    """Derive one symbol's day from its closing snapshot, its slots and what is on file of its open interest, and commit
+    it to ``view=daily_clean``.
 
-    Running again gives the same rows and writes nothing unless the slots or the close changed. A day without one good
+    Running again gives the same rows and writes nothing unless one of these changed. A day without one good
     quote is stored too, all nulls, before the error is raised.
 
     Parameters
@@ -115,7 +116,7 @@ def roll_up_session(
         on_file = read_open_interest(stores, day, symbol)
         rows = with_open_interest(rows, on_file, failed_sessions(stores, on_file, symbol))
         _check_nothing_is_lost(rows, stores.daily, day, symbol)
-        return rows
+        return take_in_open_interest(stores, rows, day, symbol)
 
     commit = stores.daily.derive(day, symbol, exchange, derive)
     strategies = Counter(commit.rows.column("rollup_strategy").to_pylist())
