@@ -2,7 +2,7 @@
 ### Capture the option chains of every slot
 
 **When** every 30 minutes of the New York session, open and close included: 14 slots on a normal day, 8 when the
-market closes at 13:00, none on a holiday.
+market closes at 13:00, none on a holiday. After an outage, also the slots that the running session missed.
 
 **What** `plan` lists the symbols of the intraday universe; `capture` runs once per symbol in the pool `ib_gateway`
 and writes the attempt to `raw`, the best answer per contract to `clean`, and its line of the slot ledger;

@@ -184,13 +184,28 @@ def test_the_first_unpausing_leads_to_one_run_that_is_due() -> None:
     [
         pytest.param("2025-11-28T15:00", "2025-11-28T15:10", "2025-11-28T15:30", id="nothing missed"),
         pytest.param("2025-11-28T15:00", "2025-11-28T15:30:01", "2025-11-28T15:30", id="due and not yet created"),
-        pytest.param("2025-11-28T15:00", "2025-11-28T17:10", "2025-11-28T17:00", id="outage within the session"),
+        pytest.param("2025-11-28T15:00", "2025-11-28T17:10", "2025-11-28T15:30", id="outage: the first slot missed"),
+        pytest.param("2025-11-26T21:00", "2025-11-28T17:10", "2025-11-28T14:30", id="outage since before the open"),
+        pytest.param("2025-11-24T16:00", "2025-11-28T17:10", "2025-11-28T14:30", id="of older sessions nothing"),
+        pytest.param("2025-11-28T15:00", "2025-11-28T18:29", "2025-11-28T15:30", id="until the last slot is over"),
+        pytest.param("2025-11-28T15:00", "2025-11-28T18:30", "2025-12-01T14:30", id="afterwards: the next open"),
         pytest.param("2025-11-28T15:00", "2025-11-29T12:00", "2025-12-01T14:30", id="outage past the session"),
         pytest.param("2025-11-28T18:00", "2025-11-28T15:10", "2025-12-01T14:30", id="last run ahead of the clock"),
     ],
 )
 def test_what_follows_a_run(last: str, now: str, planned: str) -> None:
     assert next_without_catch_up(SlotTimetable, now, last=last) == DagRunInfo.exact(at(planned))
+
+
+def test_after_an_outage_every_missed_slot_of_the_running_session_is_created_and_then_the_next_to_come() -> None:
+    now, last, planned = "2025-11-28T17:10", "2025-11-26T19:30", []
+
+    while (info := next_without_catch_up(SlotTimetable, now, last=last)) is not None and info.run_after <= at(now):
+        last = info.run_after.isoformat()[:16]
+        planned.append(last)
+
+    assert planned == [f"2025-11-28T{time}" for time in ("14:30", "15:00", "15:30", "16:00", "16:30", "17:00")]
+    assert info == DagRunInfo.exact(at("2025-11-28T17:30"))
 
 
 def test_a_start_date_in_the_future_is_waited_for() -> None:
@@ -292,6 +307,21 @@ def test_session_runs_are_one_a_session_in_order(start: datetime, days: int, tim
 )
 def test_the_first_unpausing_of_discovery(now: str, planned: str) -> None:
     info = next_without_catch_up(discovery, now)
+
+    assert info is not None
+    assert info.run_after == at(planned)
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "planned"),
+    [
+        pytest.param("2025-11-26T14:25", "2025-11-28T16:00", "2025-11-28T14:25", id="missed today: at once"),
+        pytest.param("2025-11-24T14:25", "2025-11-28T16:00", "2025-11-28T14:25", id="missed for days: today only"),
+        pytest.param("2025-11-28T14:25", "2025-11-28T16:00", "2025-12-01T14:25", id="nothing missed"),
+    ],
+)
+def test_discovery_after_an_outage(last: str, now: str, planned: str) -> None:
+    info = next_without_catch_up(discovery, now, last=last)
 
     assert info is not None
     assert info.run_after == at(planned)

@@ -33,11 +33,15 @@ class PlannedRun:
             raise ValueError(f"run of {self.session.day}: start {self.start} after end or after run_after")
 
 
-def first_worth_creating(newest_due: PlannedRun, upcoming: PlannedRun, now: datetime) -> PlannedRun:
+def first_worth_creating(
+    newest_due: PlannedRun, upcoming: PlannedRun, now: datetime, *, first_of_session: PlannedRun | None
+) -> PlannedRun:
     """Choose where a DAG without catch-up goes on: after its first unpausing, a pause, or an outage of the scheduler.
 
-    The newest run whose time has come, if it is not over; else the next one to come. So nobody is flooded, and what
-    was missed in between is not created: it is recovered by ``airflow backfill create``.
+    While the newest run whose time has come is not over, its session is running: then everything from the session's
+    first run on is worth creating, because what was missed of it can still be made good. The first unpausing has missed
+    nothing: it begins with that newest run. Once the session is over, the next run to come; older ones are left to
+    ``airflow backfill create``. So nobody is flooded: at most one session's runs are created at once.
 
     Parameters
     ----------
@@ -47,5 +51,9 @@ def first_worth_creating(newest_due: PlannedRun, upcoming: PlannedRun, now: date
         The one after it.
     now
         The current instant.
+    first_of_session
+        The first run of ``newest_due``'s session; None if the DAG has never run by itself.
     """
-    return newest_due if now < newest_due.over_at else upcoming
+    if now >= newest_due.over_at:
+        return upcoming
+    return newest_due if first_of_session is None else first_of_session

@@ -49,6 +49,10 @@ class SessionBoundTimetable(Timetable):
     def newest_run_due(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
         """The last run with ``run_after <= at``."""
 
+    def first_run_of_session(self, calendar: SessionCalendar, run: PlannedRun) -> PlannedRun:
+        """The first run of a run's session: the run itself where there is one a session."""
+        return run
+
     # ---- what Airflow asks -----------------------------------------------------------------------------------
 
     def next_dagrun_info(
@@ -63,7 +67,10 @@ class SessionBoundTimetable(Timetable):
         if not restriction.catchup:
             now = self._clock.now()
             due = self.newest_run_due(calendar, now)
-            bounds.append(first_worth_creating(due, self.run_following(calendar, due.start), now))
+            has_run = last_automated_data_interval is not None
+            first = self.first_run_of_session(calendar, due) if has_run else None
+            upcoming = self.run_following(calendar, due.start)
+            bounds.append(first_worth_creating(due, upcoming, now, first_of_session=first))
         if not bounds:
             return None
         run = max(bounds, key=lambda bound: bound.start)

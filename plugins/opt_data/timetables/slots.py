@@ -36,6 +36,9 @@ class SlotTimetable(SessionBoundTimetable):
     def newest_run_due(self, calendar: SessionCalendar, at: datetime) -> PlannedRun:
         return self.newest_run_begun(calendar, at)
 
+    def first_run_of_session(self, calendar: SessionCalendar, run: PlannedRun) -> PlannedRun:
+        return self.first_run_from(calendar, run.session.open_utc)
+
 
 def _run(slot: Slot) -> PlannedRun:
     at = slot.instant_utc
