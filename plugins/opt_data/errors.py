@@ -179,6 +179,10 @@ class DayNotRolledUp(PermanentError):
         self.day = day
 
 
+class AdjustmentIncomplete(PermanentError):
+    """A symbol of a session could not be brought to today's terms; the others were."""
+
+
 class ContractUnknown(PermanentError):
     """IB has no security definition for what was asked (error 200)."""
 

@@ -12,6 +12,7 @@ from opt_data.bootstrap import open_stores
 from opt_data.config.load import load_settings
 from opt_data.errors import ConfigInvalid, DayNotRolledUp
 from opt_data.pipelines.adjust_corporate_actions import AdjustOutcome, adjust_corporate_actions
+from opt_data.pipelines.adjust_session import adjust_session
 from opt_data.pipelines.stores import Stores
 from opt_data.tables.arrow_rows import rows_from_table, table_from_rows
 from opt_data.tables.datasets import DAILY_CLEAN
@@ -243,6 +244,29 @@ def test_the_run_log_says_what_was_done(house: House, read_log: Callable[[Path],
     (line,) = read_log(house.root / "state" / "run_logs" / "adjust" / "2025-11-26.jsonl")
     assert (line["symbol"], line["rows"], line["adjusted_again"]) == ("AAPL", 1, ["2025-11-24"])
     assert line["dag_run_id"] == "test"
+
+
+def test_a_session_is_adjusted_symbol_by_symbol_whatever_becomes_of_one(house: House) -> None:
+    house.roll_up(MONDAY, symbol="AAPL")
+    house.roll_up(MONDAY, symbol="MSFT")
+    house.roll_up(MONDAY, symbol="TSLA")
+    damaged = (
+        house.root / "data" / CLEAN / "view=daily_clean/date=2025-11-24/underlying=MSFT/exchange=SMART/day.parquet"
+    )
+    damaged.write_bytes(b"no parquet")
+    done = adjust_session(MONDAY, ["AAPL", "MSFT", "SPY", "TSLA"], stores=house.stores)
+    assert [outcome.symbol for outcome in done.outcomes] == ["AAPL", "TSLA"]
+    assert (done.not_rolled_up, list(done.failed)) == (("SPY",), ["MSFT"])
+    assert "no readable Parquet file" in done.failed["MSFT"]
+    assert (done.summary()["rows"], done.summary()["changed"]) == (2, 2)
+
+
+def test_a_session_with_a_bad_table_is_not_touched(house: House) -> None:
+    house.roll_up(MONDAY)
+    house.write(SPLIT + SPLIT)
+    with pytest.raises(ConfigInvalid, match="already on line 2"):
+        adjust_session(MONDAY, ["AAPL"], stores=house.stores)
+    assert house.files() == {}
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Bring one symbol's days to today's terms: the day of the run, and every earlier one that an action has changed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -45,7 +46,14 @@ class AdjustOutcome:
         }
 
 
-def adjust_corporate_actions(symbol: str, day: date, *, stores: Stores, dag_run_id: str | None = None) -> AdjustOutcome:
+def adjust_corporate_actions(
+    symbol: str,
+    day: date,
+    *,
+    stores: Stores,
+    actions: Sequence[CorporateAction] | None = None,
+    dag_run_id: str | None = None,
+) -> AdjustOutcome:
     """Derive ``daily_adjusted`` of one symbol-day from ``daily_clean`` and the corporate-action table as known today.
 
     On the ex-date of a split, or when the table has learned of one late, earlier days are derived again; a day that is
@@ -59,6 +67,8 @@ def adjust_corporate_actions(symbol: str, day: date, *, stores: Stores, dag_run_
         The session; it must have been rolled up.
     stores
         Where the rows are, and whose clock says what today is.
+    actions
+        The corporate-action table; read from its file if not given.
     dag_run_id
         Who asks.
 
@@ -70,7 +80,8 @@ def adjust_corporate_actions(symbol: str, day: date, *, stores: Stores, dag_run_
         ``daily_clean`` has no rows of the symbol on that day.
     """
     now = stores.clock.now()
-    actions = load_corporate_actions(stores.settings.corporate_actions.table_file, now=now)
+    if actions is None:
+        actions = load_corporate_actions(stores.settings.corporate_actions.table_file, now=now)
     own = tuple(action for action in actions if action.symbol == symbol)
     # a simulated market may be ahead of this machine
     as_of = max(day, now.astimezone(NEW_YORK).date())
