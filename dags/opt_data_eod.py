@@ -6,12 +6,14 @@
 **What** `plan` lists the symbols of both universe files; `close_snapshot` runs once per symbol in the pool
 `ib_gateway` and stores the values that IB froze at the bell (`view=close`); `rollup` makes the symbol's day of it
 (`view=daily_clean`): per contract the closing quote, else the slot at the close, else the slot before, else the last
-good one, else none, with the way it took in `rollup_strategy`; `eod_report` counts the ways, and fails if a symbol has
-no day or an instance failed.
+good one, else none, with the way it took in `rollup_strategy`; `adjust` brings the days to today's terms
+(`view=daily_adjusted`), on the ex-date of a split the earlier ones too; `eod_report` counts the ways, and fails if a
+symbol has no day or an instance failed.
 
 **When something is red** clear the red instance together with its downstream. A closing snapshot can be taken until
 30 minutes before the next open; only what is missing is asked for again. A rollup can be cleared at any time: equal
-rows write nothing.
+rows write nothing. `adjust` red: the corporate-action table is wrong, and the message names line and remedy, or a
+stored day is damaged.
 
 **Backfill** of a past date rolls up from stored rows, whatever they have become since; its closing snapshots are
 skipped, because IB serves the close of the newest session only.
@@ -22,9 +24,10 @@ from datetime import timedelta
 import pendulum
 from airflow.sdk import DAG, Param
 
-from opt_data.assets import CLEAN_CLOSE, DAILY_CLEAN
+from opt_data.assets import CLEAN_CLOSE, DAILY_ADJUSTED, DAILY_CLEAN
 from opt_data.config.load import load_settings
 from opt_data.notifications.deadlines import deadline_same_session
+from opt_data.operators.adjust import AdjustSessionOperator
 from opt_data.operators.eod import CloseSnapshotOperator, EodReportOperator, PlanSessionOperator, RollUpOperator
 from opt_data.operators.retries import IB_RETRIES
 from opt_data.timetables.sessions import SessionTimetable
@@ -69,10 +72,16 @@ with DAG(
         trigger_rule="all_done",
         outlets=[DAILY_CLEAN],
     ).expand(symbol=plan.output)
+    adjust = AdjustSessionOperator(
+        task_id="adjust",
+        symbols="{{ params.symbols }}",
+        trigger_rule="all_done",
+        outlets=[DAILY_ADJUSTED],
+    )
     report = EodReportOperator(
         task_id="eod_report",
         symbols="{{ params.symbols }}",
-        watched=["close_snapshot", "rollup"],
+        watched=["close_snapshot", "rollup", "adjust"],
         trigger_rule="all_done",
     )
-    close_snapshot >> rollup >> report
+    close_snapshot >> rollup >> adjust >> report

@@ -104,11 +104,13 @@ def test_the_day_is_rolled_up_and_reported_whatever_became_of_the_close(dag_bag)
     dag = dag_bag.dags["opt_data_eod"]
 
     assert {task.task_id: task.trigger_rule for task in dag.tasks} == {
-        "plan": "all_success", "close_snapshot": "all_success", "rollup": "all_done", "eod_report": "all_done",
+        "plan": "all_success", "close_snapshot": "all_success", "rollup": "all_done", "adjust": "all_done",
+        "eod_report": "all_done",
     }  # fmt: skip
     assert dag.get_task("rollup").upstream_task_ids == {"plan", "close_snapshot"}
-    assert dag.get_task("eod_report").upstream_task_ids == {"rollup"}
-    assert dag.get_task("eod_report").watched == ("close_snapshot", "rollup")
+    assert dag.get_task("eod_report").upstream_task_ids == {"adjust"}
+    assert dag.get_task("adjust").upstream_task_ids == {"rollup"}
+    assert dag.get_task("eod_report").watched == ("close_snapshot", "rollup", "adjust")
     assert dag.timetable.summary == "XNYS 17:30 New York"
 
 

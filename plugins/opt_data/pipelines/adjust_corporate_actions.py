@@ -11,7 +11,8 @@ from opt_data.core.corporate_actions import Adjustment, CorporateAction, adjustm
 from opt_data.core.sessions import NEW_YORK
 from opt_data.errors import DayNotRolledUp, FileUnreadable
 from opt_data.pipelines.stores import Stores
-from opt_data.tables.arrow_rows import rows_from_table
+from opt_data.tables.arrow_rows import column_array, rows_from_table
+from opt_data.tables.column import ColumnType
 from opt_data.transforms.corporate_actions import adjusted_rows
 
 if TYPE_CHECKING:
@@ -143,4 +144,6 @@ def _derive(symbol: str, day: date, found: Adjustment, stores: Stores) -> bool:
 def _adjusted(symbol: str, day: date, exchange: str, found: Adjustment, stores: Stores) -> "pa.Table":
     import pyarrow.compute as pc
 
-    return adjusted_rows(stores.daily.read(day, symbol).filter(pc.field("exchange") == exchange), found)
+    rows = stores.daily.read(day, symbol)
+    route = column_array(ColumnType.STRING, [exchange] * rows.num_rows)
+    return adjusted_rows(rows.filter(pc.equal(rows.column("exchange"), route)), found)

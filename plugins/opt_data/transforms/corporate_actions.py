@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from opt_data.core.corporate_actions import Adjustment
 from opt_data.tables.adjusted_columns import DIVIDED, MULTIPLIED, UNCHANGED
 from opt_data.tables.arrow import arrow_schema
+from opt_data.tables.arrow_rows import column_array
+from opt_data.tables.column import ColumnType
 from opt_data.tables.datasets import DAILY_ADJUSTED
 
 if TYPE_CHECKING:
@@ -32,11 +34,13 @@ def adjusted_rows(daily: "pa.Table", found: Adjustment) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    schema = arrow_schema(DAILY_ADJUSTED)
+    count = daily.num_rows
+    divisors = column_array(ColumnType.FLOAT64, [float(found.factor)] * count)
+    multipliers = column_array(ColumnType.INT64, [found.factor] * count)
     columns: dict[str, Any] = {name: daily.column(name) for name in daily.schema.names}
     columns["known_at"] = _known_at(daily.column("known_at"), found)
-    columns |= {f"{name}_adj": pc.divide(daily.column(name), float(found.factor)) for name in DIVIDED}
-    columns |= {f"{name}_adj": _multiplied(daily.column(name), found.factor) for name in MULTIPLIED}
+    columns |= {f"{name}_adj": pc.divide(daily.column(name), divisors) for name in DIVIDED}
+    columns |= {f"{name}_adj": pc.multiply_checked(daily.column(name), multipliers) for name in MULTIPLIED}
     columns |= {f"{name}_adj": daily.column(name) for name in UNCHANGED}
     constants = {
         "split_factor": float(found.factor),
@@ -45,23 +49,15 @@ def adjusted_rows(daily: "pa.Table", found: Adjustment) -> "pa.Table":
         "corporate_actions": found.label,
     }
     for name, value in constants.items():
-        columns[name] = pa.repeat(pa.scalar(value, schema.field(name).type), daily.num_rows)
+        columns[name] = column_array(DAILY_ADJUSTED.column(name).type, [value] * count)
+    schema = arrow_schema(DAILY_ADJUSTED)
     return pa.table([columns[field.name] for field in schema], schema=schema)
 
 
-def _multiplied(values: "pa.ChunkedArray", factor: int) -> "pa.ChunkedArray":
-    """In the type of the values, so that counts stay whole."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return pc.multiply_checked(values, pa.scalar(factor, values.type))
-
-
 def _known_at(values: "pa.ChunkedArray", found: Adjustment) -> "pa.ChunkedArray":
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     if found.known_from is None:
         return values
-    floor = pa.scalar(found.known_from, values.type)
-    return pc.if_else(pc.less(values, floor), floor, values)
+    earliest = column_array(ColumnType.TIMESTAMP, [found.known_from] * len(values))
+    return pc.if_else(pc.less(values, earliest), earliest, values)
