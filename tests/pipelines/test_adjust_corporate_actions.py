@@ -272,3 +272,23 @@ def test_a_session_with_a_bad_table_is_not_touched(house: House) -> None:
 @pytest.fixture
 def read_log() -> Callable[[Path], list[dict[str, object]]]:
     return lambda path: [json.loads(line) for line in path.read_text().splitlines()]
+
+
+async def test_an_adjusted_day_traced_to_the_markets_own_truth(desk, tmp_path: Path) -> None:
+    table = tmp_path / "actions.csv"
+    table.write_text(HEADER + SPLIT.replace("11-26", "11-25"))
+    desk = desk(CORPORATE_ACTIONS__TABLE_FILE=str(table))
+    await desk.discover()
+    desk.gateway.control.set_clock("2025-11-24T17:30:00-05:00")
+    await desk.close()
+    desk.roll_up()
+    outcome = adjust_corporate_actions("AAPL", MONDAY, stores=desk.stores)
+    rows = rows_from_table(desk.stores.adjusted.read(MONDAY, "AAPL"))
+    assert (outcome.found.factor, outcome.rows, len(rows)) == (4, 24, 24)
+    for row in rows:
+        truth = desk.gateway.control.truth(row["conid"], datetime(2025, 11, 24, 21, 0, tzinfo=UTC))
+        assert row["strike_adj"] * 4 == int(row["symbol"][-8:]) / 1000
+        for name in ("bid", "ask", "last"):
+            assert row[f"{name}_adj"] == (None if truth[name] is None else pytest.approx(truth[name] / 4, rel=1e-12))
+        assert (row["volume_adj"], row["volume"]) == (row["volume"] * 4, truth["volume"])
+        assert (row["adj_method"], row["factor_asof"]) == ("integral_split", TUESDAY)
