@@ -17,8 +17,11 @@ from ibsim.server import GatewayServer, serve
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ibsim",
-        description="A simulated IB Gateway on 127.0.0.1: TWS protocol at server version 176, a seeded market, "
+        description="A simulated IB Gateway: TWS protocol at server version 176, a seeded market, "
         "IB's allowance, faults on command. Prints one JSON line with pid and ports when it is ready.",
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address of the API port (default: %(default)s); control stays on loopback"
     )
     parser.add_argument("--port", type=int, default=4002, help="API port; 0 chooses a free one (default: %(default)s)")
     parser.add_argument("--control-port", type=int, default=0, help="control port; 0 chooses a free one (default)")
@@ -55,7 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _run(options: argparse.Namespace, scenario: Scenario, clock: MarketClock) -> None:
-    async with serve(scenario, clock=clock, port=options.port, control_port=options.control_port) as server:
+    ports = {"port": options.port, "control_port": options.control_port}
+    async with serve(scenario, clock=clock, host=options.host, **ports) as server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.stop_requested.set)

@@ -188,8 +188,9 @@ class Connection:
 class GatewayServer:
     """A running simulated gateway. Use ``serve``."""
 
-    def __init__(self, gateway: Gateway, port: int, control_port: int) -> None:
+    def __init__(self, gateway: Gateway, port: int, control_port: int, host: str = LOOPBACK) -> None:
         self.gateway = gateway
+        self.host = host
         self.port = port
         self.control_port = control_port
         self.stop_requested = asyncio.Event()
@@ -237,7 +238,7 @@ class GatewayServer:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((LOOPBACK, self.port))
+            listener.bind((self.host, self.port))
         except OSError:
             listener.close()
             raise
@@ -269,9 +270,14 @@ class GatewayServer:
 
 @contextlib.asynccontextmanager
 async def serve(
-    scenario: Scenario | None = None, *, clock: MarketClock | None = None, port: int = 0, control_port: int = 0
+    scenario: Scenario | None = None,
+    *,
+    clock: MarketClock | None = None,
+    port: int = 0,
+    control_port: int = 0,
+    host: str = LOOPBACK,
 ) -> AsyncIterator[GatewayServer]:
-    """Run a gateway inside this event loop, on loopback.
+    """Run a gateway inside this event loop.
 
     Parameters
     ----------
@@ -281,8 +287,10 @@ async def serve(
         Default: the machine's time.
     port, control_port
         0 chooses a free one; see the server's ``port`` and ``control_port``.
+    host
+        The address clients connect to. The control port is always on loopback.
     """
-    server = GatewayServer(Gateway(scenario or Scenario(), clock or MarketClock()), port, control_port)
+    server = GatewayServer(Gateway(scenario or Scenario(), clock or MarketClock()), port, control_port, host)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
