@@ -292,6 +292,21 @@ async def test_a_silent_history_service_is_given_up_soon(desk):
     assert sum(reasons.values()) == len(contracts)
 
 
+async def test_a_pass_that_runs_out_of_time_counts_what_it_did_not_reach_and_the_next_try_goes_on(desk):
+    desk = desk()
+    contracts = await discovered(desk)
+    desk.gateway.control.set_clock(EVENING_ET)
+
+    with pytest.raises(RequestTimedOut, match=r"25 of 25 contracts were not reached in 0 s"):
+        await desk.rebuild(finish_within_s=0.0)
+    assert desk.ledger()["AAPL"]["reasons"] == [("not_asked", len(contracts))]
+
+    await desk.rebuild(attempt=2)
+
+    assert desk.ledger()["AAPL"]["rebuilt"] == len(contracts)
+    assert history_requests(desk) == 3 * len(contracts) + 1
+
+
 async def test_the_calculated_volatility_is_the_markets_own(desk):
     desk = desk(REBUILD__RATE_PCT="0.0")
     contracts = {contract.conid: contract for contract in await discovered(desk)}

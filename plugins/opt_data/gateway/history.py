@@ -127,13 +127,25 @@ class BarHistory:
         self._pacer = SmoothPacer(rate, max(2, int(rate) + 2)) if rate > 0 else None
         self._timeouts = 0
 
-    async def ask(self, requests: Sequence[BarRequest]) -> BarsPass:
-        """Ask for every request's kinds, contract by contract; faults of one contract never end the pass."""
+    async def ask(self, requests: Sequence[BarRequest], finish_within_s: float = float("inf")) -> BarsPass:
+        """Ask for every request's kinds, contract by contract; faults of one contract never end the pass.
+
+        No contract is begun ``finish_within_s`` seconds after the call, so that what came is kept before a task's
+        timeout throws it away.
+        """
         result = BarsPass()
         queue = deque(requests)
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + finish_within_s
 
         async def work() -> None:
             while queue and result.stopped_by is None:
+                if loop.time() >= ends_at:
+                    result.stopped_by = RequestTimedOut(
+                        f"{len(queue)} of {len(requests)} contracts were not reached in {finish_within_s:.0f} s: IB's "
+                        "history answers slowly. What came is kept, the next try goes on from there"
+                    )
+                    return
                 await self._ask_contract(queue.popleft(), result)
 
         await asyncio.gather(*(work() for _ in range(min(self._rules.open_requests, len(requests)))))

@@ -111,7 +111,7 @@ async def _bars(
         if not requests:
             return _Bars(known)
         history = BarHistory(session, trading, bars_until(trading, session.clock.now()), rules)
-        found = await history.ask(requests)
+        found = await history.ask(requests, job.finish_within_s)
         if found.series:
             stores.bars.keep(trading, symbol, found.series, job.run)
     failures = {one.conid: one for one in found.failures}
