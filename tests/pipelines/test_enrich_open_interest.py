@@ -400,6 +400,29 @@ async def test_three_mornings_without_a_gateway_are_reported(mornings) -> None:
     assert [report.incomplete for report in reports] == [("AAPL",)] * 3
     assert [report.failed_for_days for report in reports] == [(), (), ("AAPL",)]
     assert {row["absence"] for row in stores.open_interest.reads(TUESDAY, "AAPL").to_pylist()} == {"not_read"}
+    again = report_open_interest(stores.calendar.session(TUESDAY), universe, "SMART", stores=stores, dag_run_id="test")
+    assert again == reports[-1]
+    assert set(stores.open_interest.reads(TUESDAY, "AAPL").column("read_number").to_pylist()) == {1}
+
+
+async def test_the_third_failed_morning_is_flagged_in_the_day_and_a_read_takes_the_flag_away(mornings) -> None:
+    office = mornings()
+    days = (FRIDAY_BEFORE, MONDAY, TUESDAY)
+    await office.freeze(*days)
+    universe = whole_universe(office.desk.settings, ("AAPL",))
+    stores, conids = office.desk.stores, office.conids(TUESDAY)
+    rows = [daily_row(conid, trade_date=TUESDAY) for conid in conids]
+    checked = checked_rows(DAILY_CLEAN, rows)
+    stores.daily.derive(TUESDAY, "AAPL", "SMART", lambda: table_from_rows(checked, DAILY_CLEAN))
+
+    for day in days:
+        report_open_interest(stores.calendar.session(day), universe, "SMART", stores=stores, dag_run_id="test")
+    failed = stores.daily.read(TUESDAY, "AAPL").column("data_quality_flag").to_pylist()
+    await office.read_twice(TUESDAY, WEDNESDAY)
+    filled = stores.daily.read(TUESDAY, "AAPL").column("data_quality_flag").to_pylist()
+
+    assert failed == [["missing_oi", "oi_enrichment_failed"]] * len(conids)
+    assert filled == [[]] * len(conids)
 
 
 async def test_rolling_up_again_keeps_what_the_morning_brought(mornings) -> None:

@@ -131,7 +131,7 @@ async def enrich_open_interest(
         return _outcome(job, expected, on_file, wait_s=fresh_s)
 
     samples = await _sample(job, left, window, session, stores.settings.open_interest.task_timeout_min)
-    values = {sample.contract.conid: _live_value(sample) for sample in samples}
+    values = {sample.contract.conid: live_open_interest(sample) for sample in samples}
     before = on_file.last
     judgement = judge_read(
         values,
@@ -237,13 +237,14 @@ def _silent_twice(samples: Collection[Sample], before: LastRead | None) -> set[i
     return {
         sample.contract.conid
         for sample in samples
-        if _live_value(sample) is None
+        if live_open_interest(sample) is None
         and sample.error_type not in NOT_AN_ANSWER
         and before.values.get(sample.contract.conid, 0) is None
     }
 
 
-def _live_value(sample: Sample) -> int | None:
+def live_open_interest(sample: Sample) -> int | None:
+    """The value of a sample if the gateway said that it served live or frozen data, else None."""
     served = sample.quote.served_type
     if not sample.is_kept or served is None or served.is_delayed:
         return None
@@ -251,7 +252,7 @@ def _live_value(sample: Sample) -> int | None:
 
 
 def _row(sample: Sample, judgement: Judgement) -> dict[str, object]:
-    contract, value = sample.contract, _live_value(sample)
+    contract, value = sample.contract, live_open_interest(sample)
     served = sample.quote.market_data_type
     absence = None if value is not None else sample.error_type or NOT_LIVE
     return {
