@@ -2,7 +2,7 @@
 
 import pytest
 
-from opt_data.errors import CommitConflict
+from opt_data.errors import AlreadyRunning, CommitConflict
 from opt_data.storage.port import MUST_NOT_EXIST, ObjectStore
 
 
@@ -51,3 +51,53 @@ def test_deleting_is_final_idempotent_and_can_be_conditional(port: ObjectStore) 
     port.delete("never/was/there")
     assert port.read("a") is None
     assert list(port.list("")) == []
+
+
+def test_an_open_object_stays_whole_when_it_is_replaced(port: ObjectStore) -> None:
+    first = port.put("a/b", b"one two", expected=MUST_NOT_EXIST)
+    with port.open("a/b") as file:
+        port.put("a/b", b"three", expected=first)
+        assert file.read(3) == b"one"
+        file.seek(-3, 2)
+        assert file.read() == b"two"
+    assert port.open("nothing") is None
+
+
+def test_marks_tell_replaced_objects_apart(port: ObjectStore) -> None:
+    first = port.put("a/b", b"one", expected=MUST_NOT_EXIST)
+    port.put("c", b"", expected=MUST_NOT_EXIST)
+    (before,) = port.marks("a/")
+    assert list(port.marks("a/")) == [before]
+    assert (before.key, before.size) == ("a/b", 3)
+    port.put("a/b", b"two", expected=first)
+    (after,) = port.marks("a/")
+    assert after.tag != before.tag
+
+
+def test_moves_take_objects_and_folders_and_can_be_repeated(port: ObjectStore) -> None:
+    for key in ("in/a", "in/deep/b", "old", "new"):
+        port.put(key, key.encode(), expected=MUST_NOT_EXIST)
+    moves = [("new", "old"), ("in/", "out/of/sight/")]
+    for _ in range(2):
+        port.move(moves)
+        assert list(port.list("")) == ["old", "out/of/sight/a", "out/of/sight/deep/b"]
+    assert port.read("old").data == b"new"
+    port.delete_all("out/of/")
+    port.delete_all("out/of/")
+    assert list(port.list("")) == ["old"]
+
+
+def test_an_exclusive_lock_keeps_all_others_out(port: ObjectStore) -> None:
+    with port.lock("one"):
+        for shared in (False, True):
+            with pytest.raises(AlreadyRunning), port.lock("one", shared=shared, wait=False):
+                pytest.fail("held by two")
+        with port.lock("another", wait=False):
+            pass
+    with (
+        port.lock("one", shared=True),
+        port.lock("one", shared=True, wait=False),
+        pytest.raises(AlreadyRunning),
+        port.lock("one", wait=False),
+    ):
+        pytest.fail("held by one that wants it alone")
