@@ -11,11 +11,10 @@ from opt_data.core.rollup import Strategy
 from opt_data.core.sessions import TradingSession
 from opt_data.core.slots import slot_grid
 from opt_data.errors import CloseMissing, FileUnreadable, NothingToRollUp, SlotNotBegun, SlotsRetired
-from opt_data.pipelines.merge_open_interest import failed_sessions, read_open_interest, take_in_open_interest
+from opt_data.pipelines.merge_open_interest import take_in_open_interest
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.daily_store import DailyStore
 from opt_data.storage.layout import ChainView
-from opt_data.transforms.open_interest import with_open_interest
 from opt_data.transforms.rollup import RollupRules, roll_up
 
 if TYPE_CHECKING:
@@ -113,8 +112,6 @@ def roll_up_session(
                 "close_snapshot with downstream in opt_data_eod while IB still serves the close, or allow the fallback",
                 symbol=symbol,
             )
-        on_file = read_open_interest(stores, day, symbol)
-        rows = with_open_interest(rows, on_file, failed_sessions(stores, on_file, symbol))
         _check_nothing_is_lost(rows, stores.daily, day, symbol)
         return take_in_open_interest(stores, rows, day, symbol)
 
