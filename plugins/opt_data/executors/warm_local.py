@@ -27,7 +27,6 @@ IMPORTED_AHEAD = (
     "opt_data.pipelines.capture_slot",
     "opt_data.pipelines.contract_sets",
     "opt_data.pipelines.rebuild_slot",
-    "opt_data.pipelines.rebuild_slot",
 )
 """Modules of capture and discovery tasks. Our own are among them: restart the scheduler after an upgrade."""
 
