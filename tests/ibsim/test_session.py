@@ -1,4 +1,7 @@
-"""The protocol as a client sees it, byte by byte: connecting, asking, cancelling, and IB's refusals."""
+"""The protocol as a client sees it, byte by byte: connecting, asking, cancelling, and IB's refusals.
+
+Over 400 lines because the state machine it tests is one, and every request of it has its answers here.
+"""
 
 import asyncio
 

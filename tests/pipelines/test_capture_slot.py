@@ -1,4 +1,7 @@
-"""A capture against the simulated gateway: what a user has afterwards, in rows and ledger."""
+"""A capture against the simulated gateway: what a user has afterwards, in rows and ledger.
+
+Over 400 lines because each fault of the gateway is told once, with the rows and the ledger it leaves.
+"""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

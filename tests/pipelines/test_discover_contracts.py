@@ -1,4 +1,7 @@
-"""Discovery: what is frozen, what is asked of IB, and what happens when the gateway or the files fail."""
+"""Discovery: what is frozen, what is asked of IB, and what happens when the gateway or the files fail.
+
+Over 400 lines because one stage has many ways to go wrong, and each is a short story over the same fixtures.
+"""
 
 import asyncio
 import errno

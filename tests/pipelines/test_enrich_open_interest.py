@@ -1,4 +1,7 @@
-"""The morning after over the simulated gateway, whose open interest rolls at 06:30 New York on every session."""
+"""The morning after over the simulated gateway, whose open interest rolls at 06:30 New York on every session.
+
+Over 400 lines because each way a morning can go is told once, with what is stored after it.
+"""
 
 import asyncio
 from collections.abc import Callable
