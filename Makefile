@@ -34,7 +34,7 @@ test-clients: install-dev ## The simulated gateway against ib_async and ibapi to
 docs: install-dev ## Write the generated documents anew
 	@for tool in tools/generate_*.py; do $(BIN)/python $$tool || exit 1; done
 
-bench: install-dev ## Run every benchmark; each prints one ratio measured in one run
+bench: install-dev ## Run every benchmark; each prints one ratio measured in one run, and keeps it in benchmarks/results
 	@for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
 fmt: install-dev ## Format the code and fix what can be fixed

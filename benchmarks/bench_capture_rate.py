@@ -18,10 +18,13 @@ import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from record import record
+
 ROOT = Path(__file__).resolve().parents[1]
 RATE_BAR, MEMORY_BAR_MB = 0.90, 300
 LINES, MESSAGES_PER_S = 100, 50
 DWELL_MIN_S, DWELL_MAX_S = 1.0, 4.0
+CONTRACTS = 2000
 DAY, SLOT = date(2025, 11, 24), datetime(2025, 11, 24, 15, 0, tzinfo=UTC)
 
 
@@ -106,7 +109,7 @@ def run_part(part: str, port: int, contracts: int, env: dict[str, str]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--contracts", type=int, default=2000)
+    parser.add_argument("--contracts", type=int, default=CONTRACTS)
     parser.add_argument("--part", choices=["prepare", "capture"])
     parser.add_argument("--port", type=int)
     arguments = parser.parse_args()
@@ -148,9 +151,27 @@ def main() -> int:
         f"{seen['lines_open']} left open"
     )
     print(f"peak memory {result['mb']:.0f} MB (bar {MEMORY_BAR_MB})")
-    print(f"capture rate ratio {rate / best:.3f} (bar {RATE_BAR})")
     broken = seen["strikes"] or seen["lines_open"] or seen["greatest_rate"] > MESSAGES_PER_S
-    return 0 if rate / best >= RATE_BAR and result["mb"] <= MEMORY_BAR_MB and not broken else 1
+    figures = {
+        "contracts": result["expected"],
+        "kept": result["kept"],
+        "seconds": round(result["seconds"], 2),
+        "best_rate_per_s": best,
+        "greatest_rate_messages_per_s": seen["greatest_rate"],
+        "strikes": seen["strikes"],
+        "lines_peak": seen["lines_peak"],
+        "lines_left_open": seen["lines_open"],
+        "peak_memory_mb": round(result["mb"]),
+    }
+    return record(
+        "capture_rate",
+        rate / best,
+        figures,
+        bar=RATE_BAR,
+        at_least=True,
+        keeps_limits=result["mb"] <= MEMORY_BAR_MB and not broken,
+        is_full_size=arguments.contracts == CONTRACTS,
+    )
 
 
 if __name__ == "__main__":

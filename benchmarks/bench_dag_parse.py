@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from record import record
+
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 15
 BAR = 1.5
@@ -67,8 +69,8 @@ def main() -> int:
     medians = {name: statistics.median(values) for name, values in times.items()}
     ratio = medians["ours"] / medians["empty"]
     print(f"{len(ours)} DAG files: {medians['ours']:.3f} s, as many empty ones: {medians['empty']:.3f} s")
-    print(f"parse ratio {ratio:.2f} (bar {BAR})")
-    return 0 if ratio <= BAR else 1
+    figures = {"files": len(ours)} | {f"{name}_s": round(value, 4) for name, value in medians.items()}
+    return record("dag_parse", ratio, figures, bar=BAR)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from record import record
+
 if TYPE_CHECKING:
     from tools.demo.places import Places
 
@@ -192,8 +194,8 @@ def main() -> int:
     ratio = medians["bench_capture"] / medians["bench_empty"]
     for name, values in found.items():
         print(f"{name}: {medians[name]:.3f} s CPU a task ({', '.join(f'{value:.3f}' for value in values)})")
-    print(f"task CPU ratio {ratio:.2f} (bar {BAR})")
-    return 0 if ratio <= BAR else 1
+    figures = {f"{name}_cpu_s_a_task": [round(value, 4) for value in values] for name, values in found.items()}
+    return record("task_cpu", ratio, {"symbols": len(SYMBOLS), **figures}, bar=BAR)
 
 
 if __name__ == "__main__":
