@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         asyncio.run(_run(options, scenario, clock))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f"ibsim: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

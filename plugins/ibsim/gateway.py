@@ -69,15 +69,17 @@ class Gateway:
 
         Raises
         ------
-        ScenarioError
-            If a key or value is wrong; nothing is changed then.
+        ValueError
+            If a key or value is wrong (``ScenarioError``) or a split cannot be; nothing is changed then.
         """
         new = scenario_of(patched(asdict(self.scenario), changes))
         overrides = _parse_overrides(new.quotes)
-        old, self.scenario, self._overrides = self.scenario, new, overrides
+        old, market = self.scenario, self.market
         if (old.seed, old.hours, old.market) != (new.seed, new.hours, new.market):
-            self.market = Market(new.seed, new.hours.market_hours(), new.market)
-            self.bars = BarCutter(self.market)
+            market = Market(new.seed, new.hours.market_hours(), new.market)
+        self.scenario, self._overrides = new, overrides
+        if market is not self.market:
+            self.market, self.bars = market, BarCutter(market)
         if old.faults.errors != new.faults.errors:
             self._rule_uses.clear()
         if old.faults.refuse != new.faults.refuse:

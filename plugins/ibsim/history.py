@@ -40,6 +40,7 @@ def answer_history(
     _check(gateway, request, contract)
     now_s = gateway.clock.now_s()
     end_s = min(_end_of(request.end, gateway.scenario.time_zone), now_s) if request.end else now_s
+    today = new_york_date(now_s)
     count, unit = _duration_of(request.duration)
     if request.what == "SCHEDULE":
         return _schedule(gateway, request, _sessions_until(gateway, end_s, count * _SESSIONS_OF_UNIT.get(unit, 1)))
@@ -53,11 +54,11 @@ def answer_history(
         sessions = _sessions_until(gateway, end_s, count * _SESSIONS_OF_UNIT[unit])
     if isinstance(contract, ListedOption):
         sessions = [session for session in sessions if session.open_s < contract.ends_trading_s]
-        bars = gateway.bars.intraday(contract, sessions, minutes, request.what, end_s)
+        bars = gateway.bars.intraday(contract, sessions, minutes, request.what, end_s, today)
     elif daily:
-        bars = gateway.bars.daily(contract, sessions, request.what, end_s)
+        bars = gateway.bars.daily(contract, sessions, request.what, end_s, today)
     else:
-        bars = gateway.bars.intraday(contract, sessions, minutes, request.what, end_s)
+        bars = gateway.bars.intraday(contract, sessions, minutes, request.what, end_s, today)
     bars = bars[-wanted:] if wanted else bars
     if not bars:
         name = contract.local_symbol if isinstance(contract, ListedOption) else contract.symbol
@@ -155,7 +156,10 @@ def answer_head_timestamp(gateway: Gateway, request: HeadTimestamp, contract: Co
     """When data of a contract begin: an option's two months before its expiry, a stock's decades ago."""
     hours = gateway.market.hours
     if isinstance(contract, ListedOption):
-        first = hours.session_after(contract.expiry.expiration - timedelta(days=120)).open_s
+        listed = contract.expiry.expiration - timedelta(days=120)
+        if contract.made_by is not None:
+            listed = max(listed, contract.made_by.ex_date - timedelta(days=1))
+        first = hours.session_after(listed).open_s
     else:
         year = 1980 + hashed_bits("head", contract.symbol) % 30
         first = int(datetime(year, 1, 2, 14, 30, tzinfo=UTC).timestamp())

@@ -261,7 +261,12 @@ def _build(cls: type[T], data: Mapping[str, Any], where: str) -> T:
     missing = [name for name, f in known.items() if name not in values and _is_required(f)]
     if missing:
         raise ScenarioError(f"{where or 'scenario: '}{missing[0]} is missing")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ScenarioError:
+        raise
+    except ValueError as error:
+        raise ScenarioError(f"{where[:-1]}: {error}") from error
 
 
 def _is_required(f: "Field[Any]") -> bool:

@@ -272,7 +272,7 @@ def test_minute_bars_bound_and_meet_the_quotes(market, what):
     column = what.lower()
     options = options_of(market, "AAPL", last_trade="20251219")[30:60:6]
     for contract in [market.universe.by_symbol("MSFT"), *options]:
-        bars = {b.start_s: b for b in cutter.intraday(contract, [session], 1, what, session.close_s)}
+        bars = {b.start_s: b for b in cutter.intraday(contract, [session], 1, what, session.close_s, DAY)}
         for minute in range(0, 390, 13):
             start = session.open_s + minute * 60
             values = [getattr(market.quote(contract, start + s), column) for s in range(61)]
@@ -289,7 +289,7 @@ def test_trades_bars_add_up_to_the_volume_shown(market):
     for text in ("10:00:00", "12:34:00", "16:00:00"):
         instant = at(f"2025-11-24T{text}")
         quote = market.quote(option, instant)
-        bars = cutter.intraday(option, [session], 1, "TRADES", instant)
+        bars = cutter.intraday(option, [session], 1, "TRADES", instant, DAY)
         assert sum(bar.volume for bar in bars) == quote.volume
         assert bars[-1].close == quote.last
         assert (max(b.high for b in bars), min(b.low for b in bars)) == (quote.day_high, quote.day_low)
@@ -297,7 +297,7 @@ def test_trades_bars_add_up_to_the_volume_shown(market):
 
 def test_the_daily_bar_is_the_day_as_quoted(market):
     apple, session = market.universe.by_symbol("AAPL"), market.hours.trading_day(DAY)
-    (bar,) = BarCutter(market).daily(apple, [session], "TRADES", session.close_s)
+    (bar,) = BarCutter(market).daily(apple, [session], "TRADES", session.close_s, DAY)
     closing = market.quote(apple, session.close_s)
     assert (bar.open, bar.high, bar.low, bar.close) == (
         closing.day_open,
@@ -311,13 +311,14 @@ def test_the_daily_bar_is_the_day_as_quoted(market):
 
 def test_eight_hour_bars_are_one_a_session(market):
     sessions = [market.hours.trading_day(date(2025, 11, d)) for d in (24, 25, 28)]
-    bars = BarCutter(market).intraday(market.universe.by_symbol("AAPL"), sessions, 480, "TRADES", sessions[-1].close_s)
+    apple, end = market.universe.by_symbol("AAPL"), sessions[-1].close_s
+    bars = BarCutter(market).intraday(apple, sessions, 480, "TRADES", end, DAY)
     assert [new_york_date(bar.start_s) for bar in bars] == [session.day for session in sessions]
 
 
 def test_an_unfinished_bar_ends_at_the_instant_asked_for(market):
     apple, session = market.universe.by_symbol("AAPL"), market.hours.trading_day(DAY)
     end = at("2025-11-24T10:10:00")
-    bars = BarCutter(market).intraday(apple, [session], 30, "TRADES", end)
+    bars = BarCutter(market).intraday(apple, [session], 30, "TRADES", end, DAY)
     assert len(bars) == 2
     assert bars[-1].close == market.quote(apple, end).last

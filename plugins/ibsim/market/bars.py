@@ -6,7 +6,7 @@ the next bar's open. Volumes count the trades after its start up to its end.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from ibsim.market.chains import ListedOption
 from ibsim.market.hours import NEW_YORK, TradingDay
@@ -43,36 +43,52 @@ class BarCutter:
         self._market = market
 
     def intraday(
-        self, contract: Contract, sessions: Sequence[TradingDay], minutes: int, what: str, end_s: float
+        self,
+        contract: Contract,
+        sessions: Sequence[TradingDay],
+        minutes: int,
+        what: str,
+        end_s: float,
+        terms_of: date,
     ) -> list[Bar]:
-        """Bars of ``minutes`` that have begun before ``end_s``; bars without any value are left out."""
+        """Bars of ``minutes`` that have begun before ``end_s``; bars without any value are left out.
+
+        A stock's are in the terms of the day ``terms_of``; an option has none from before the split that made it.
+        """
         bars = []
+        if isinstance(contract, ListedOption):
+            sessions = [session for session in sessions if contract.exists_on(session.day)]
         for session in sessions:
             for start, end in _windows(session, minutes):
                 if start >= end_s:
                     break
-                bar = self._bar(contract, session, start, int(min(end, end_s)), what)
+                bar = self._bar(contract, session, start, int(min(end, end_s)), what, terms_of)
                 if bar is not None:
                     bars.append(bar)
         return bars
 
-    def daily(self, instrument: Instrument, sessions: Sequence[TradingDay], what: str, end_s: float) -> list[Bar]:
+    def daily(
+        self, instrument: Instrument, sessions: Sequence[TradingDay], what: str, end_s: float, terms_of: date
+    ) -> list[Bar]:
         """One bar a session, of stocks and indices only."""
         bars = []
         for session in sessions:
             if session.open_s < end_s:
-                bar = self._bar(instrument, session, session.open_s, int(min(session.close_s, end_s)), what)
+                end = int(min(session.close_s, end_s))
+                bar = self._bar(instrument, session, session.open_s, end, what, terms_of)
                 if bar is not None:
                     bars.append(bar)
         return bars
 
-    def _bar(self, contract: Contract, session: TradingDay, start_s: int, end_s: int, what: str) -> Bar | None:
+    def _bar(
+        self, contract: Contract, session: TradingDay, start_s: int, end_s: int, what: str, terms_of: date
+    ) -> Bar | None:
         if what == "TRADES":
             if isinstance(contract, ListedOption):
                 return self._option_trades(contract, session, start_s, end_s)
-            return self._underlying_trades(contract, session, start_s, end_s)
+            return self._underlying_trades(contract, session, start_s, end_s, terms_of)
         instants = list(self._instants(contract, session, start_s, end_s))
-        pairs = [self._bid_ask(contract, session, instant) for instant in instants]
+        pairs = [self._bid_ask(contract, session, instant, terms_of) for instant in instants]
         if what == "BID_ASK":
             both = [(bid, ask) for bid, ask in pairs if bid is not None and ask is not None]
             if not both:
@@ -100,19 +116,24 @@ class BarCutter:
             at = session.open_s + (minute + 1) * 60
         yield end_s
 
-    def _bid_ask(self, contract: Contract, session: TradingDay, instant_s: int) -> tuple[float | None, float | None]:
+    def _bid_ask(
+        self, contract: Contract, session: TradingDay, instant_s: int, terms_of: date
+    ) -> tuple[float | None, float | None]:
         market = self._market
         if isinstance(contract, ListedOption):
             return market.bid_ask(contract, session, market.option_mid(contract, session, instant_s))
-        quote = market.quote_in_session(contract, session, instant_s)
+        quote = market.quote_in_session(contract, session, instant_s, terms_of)
         return quote.bid, quote.ask
 
-    def _underlying_trades(self, instrument: Instrument, session: TradingDay, start_s: int, end_s: int) -> Bar | None:
-        paths = self._market.paths
+    def _underlying_trades(
+        self, instrument: Instrument, session: TradingDay, start_s: int, end_s: int, terms_of: date
+    ) -> Bar | None:
+        market = self._market
+        factor = market.factor_on(instrument, terms_of)
         instants = self._instants(instrument, session, start_s, end_s)
-        prices = [round(paths.spot(instrument, session, at), 2) for at in instants]
-        first = self._market.quote_in_session(instrument, session, start_s)
-        last = self._market.quote_in_session(instrument, session, end_s)
+        prices = [round(market.spot(instrument, session, at, factor), 2) for at in instants]
+        first = market.quote_in_session(instrument, session, start_s, terms_of)
+        last = market.quote_in_session(instrument, session, end_s, terms_of)
         volume = last.volume - (first.volume if start_s > session.open_s else 0)
         count = volume // 120
         return Bar(

@@ -12,6 +12,7 @@ from ibsim.market.noise import hashed_bits, normal, number_stream, uniform
 from ibsim.market.paths import PricePaths, weekday_index, weekday_of_index
 from ibsim.market.pricing import YEAR_S, implied_volatility, option_price, value_option
 from ibsim.market.quotes import Computation, MarketSettings, Quote, Trade
+from ibsim.market.splits import Splits
 from ibsim.market.universe import Instrument, Universe
 
 Contract = Instrument | ListedOption
@@ -32,7 +33,12 @@ class Market:
     hours
         The sessions.
     settings
-        Rates and how often things are absent.
+        Rates, how often things are absent, splits.
+
+    Raises
+    ------
+    ValueError
+        If a split cannot be.
     """
 
     def __init__(self, seed: int, hours: MarketHours, settings: MarketSettings) -> None:
@@ -41,7 +47,8 @@ class Market:
         self.settings = settings
         self.universe = Universe(settings.synthetic_prefix, settings.synthetic_count)
         self.paths = PricePaths(seed, hours)
-        self.chains = OptionChains(seed, self.universe, hours, self.paths, settings.missing_pair_fraction)
+        self.splits = Splits(settings.splits)
+        self.chains = OptionChains(seed, self.universe, hours, self.paths, settings.missing_pair_fraction, self.splits)
         self._trades = lru_cache(maxsize=8192)(self._make_trades)
         self._quotes = lru_cache(maxsize=8192)(self._make_quote)
         self._day_volumes = lru_cache(maxsize=65536)(self._make_day_volume)
@@ -62,27 +69,46 @@ class Market:
         """
         session = self.hours.latest_begun(instant_s)
         second = int(min(instant_s, session.close_s))
-        quote = self._quotes(contract, session, second)
+        quote = self.quote_in_session(contract, session, second, new_york_date(instant_s))
         if isinstance(contract, Instrument):
             return replace(quote, instant_s=instant_s)
         return replace(quote, instant_s=instant_s, open_interest=self.open_interest(contract, instant_s))
 
-    def quote_in_session(self, contract: Contract, session: TradingDay, instant_s: int) -> Quote:
-        """As ``quote`` for an instant of a known session, without open interest."""
-        return self._quotes(contract, session, instant_s)
+    def quote_in_session(self, contract: Contract, session: TradingDay, instant_s: int, terms_of: date) -> Quote:
+        """As ``quote`` for an instant of a known session, without open interest.
 
-    def _make_quote(self, contract: Contract, session: TradingDay, instant_s: int) -> Quote:
+        A stock's prices and volumes are in the terms of a day, an option's always in its own.
+        """
+        return self._quotes(contract, session, instant_s, self.factor_on(contract, terms_of))
+
+    def factor_on(self, contract: Contract, day: date) -> int:
+        """Shares that one share before all splits has become by a day; of an option, by its listing."""
+        if isinstance(contract, ListedOption):
+            return contract.factor
+        return self.splits.factor_on(contract.symbol, day)
+
+    def _make_quote(self, contract: Contract, session: TradingDay, instant_s: int, factor: int) -> Quote:
         if isinstance(contract, Instrument):
-            return self._underlying_quote(contract, session, instant_s)
+            return self._underlying_quote(contract, session, instant_s, factor)
         return self._option_quote(contract, session, instant_s)
 
-    def _underlying_quote(self, instrument: Instrument, session: TradingDay, instant_s: int) -> Quote:
+    def spot(self, contract: Contract, session: TradingDay, instant_s: float, factor: int) -> float:
+        """The (underlying's) price (USD, four decimals) at an instant of a session, ``factor`` shares for one."""
+        instrument = contract if isinstance(contract, Instrument) else contract.underlying
+        return round(self.paths.spot(instrument, session, instant_s) / factor, 4)
+
+    def _close_before(self, contract: Contract, day: date, factor: int) -> float:
+        """The (underlying's) close of the session before a day (USD, cents), ``factor`` shares for one."""
+        instrument = contract if isinstance(contract, Instrument) else contract.underlying
+        return round(self.paths.close(instrument, day - timedelta(days=1)) / factor, 2)
+
+    def _underlying_quote(self, instrument: Instrument, session: TradingDay, instant_s: int, factor: int) -> Quote:
         day = self.paths.day(instrument, session)
         second = instant_s - session.open_s
         minute = second // 60
-        spot = self.paths.spot(instrument, session, instant_s)
-        high = max(exp(day.running_high[minute]), spot)
-        low = min(exp(day.running_low[minute]), spot)
+        spot = self.spot(instrument, session, instant_s, factor)
+        high = max(exp(day.running_high[minute]) / factor, spot)
+        low = min(exp(day.running_low[minute]) / factor, spot)
         share = day.volume_share[minute]
         if minute < session.minutes:
             share += (day.volume_share[minute + 1] - share) * (second % 60) / 60
@@ -91,10 +117,10 @@ class Market:
             instant_s=instant_s,
             last=round(spot, 2),
             last_time_s=instant_s,
-            day_open=round(exp(day.nodes[0]), 2),
+            day_open=round(exp(day.nodes[0]) / factor, 2),
             day_high=round(high, 2),
             day_low=round(low, 2),
-            prev_close=self.paths.close(instrument, session.day - timedelta(days=1)),
+            prev_close=self._close_before(instrument, session.day, factor),
             mark=round(spot, 2),
             hist_volatility=round(instrument.volatility * 0.97, 6),
             underlying_iv=round(self._level_iv(instrument, session), 6),
@@ -103,7 +129,7 @@ class Market:
             return common
         half = max(0.01, round(spot * 0.00004, 2))
         bits = hashed_bits(self.seed, "size", instrument.symbol, instant_s)
-        volume = int(self._share_volume(instrument, session) * share) // 100 * 100
+        volume = int(self._share_volume(instrument, session) * factor * share) // 100 * 100
         return replace(
             common,
             bid=round(spot - half, 2),
@@ -122,7 +148,7 @@ class Market:
         return instrument.day_volume * exp(0.3 * normal(self.seed, "volume", instrument.symbol, session.day))
 
     def _option_quote(self, option: ListedOption, session: TradingDay, instant_s: int) -> Quote:
-        spot = self.paths.spot(option.underlying, session, instant_s)
+        spot = self.spot(option, session, instant_s, option.factor)
         years = max(option.expires_s - instant_s, 60) / YEAR_S
         iv = self.volatility(option, session)
         model = self._computation(option, spot, years, iv)
@@ -173,7 +199,7 @@ class Market:
     def volatility(self, option: ListedOption, session: TradingDay) -> float:
         """Implied volatility: level, term structure, and a smile in standardised log-moneyness."""
         years = max(option.expires_s - session.open_s, 3600) / YEAR_S
-        before = self.paths.close(option.underlying, session.day - timedelta(days=1))
+        before = self._close_before(option, session.day, option.factor)
         x = log(option.strike / before) / sqrt(years + 0.03)
         term = 1.0 + 0.12 * exp(-8.0 * years) - 0.03 * min(years, 2.0)
         smile = 1.0 - 0.16 * x + 0.14 * x * x
@@ -181,7 +207,7 @@ class Market:
 
     def option_mid(self, option: ListedOption, session: TradingDay, instant_s: int) -> float:
         """Model price (USD per share) at an instant of the session, not rounded to a tick."""
-        spot = self.paths.spot(option.underlying, session, instant_s)
+        spot = self.spot(option, session, instant_s, option.factor)
         years = max(option.expires_s - instant_s, 60) / YEAR_S
         iv, settings = self.volatility(option, session), self.settings
         return option_price(option.is_call, spot, option.strike, years, iv, settings.rate, settings.dividend_yield)
@@ -231,18 +257,18 @@ class Market:
         return self._day_volumes(option, day)
 
     def _make_day_volume(self, option: ListedOption, day: date) -> int:
-        before = self.paths.close(option.underlying, day - timedelta(days=1))
+        before = self._close_before(option, day, option.factor)
         years = max((option.expiry.expiration - day).days, 0.5) / 365.0
         x = log(option.strike / before) / (option.underlying.volatility * sqrt(years + 0.02))
         interest = 2500.0 * exp(-0.9 * x * x) / (1.0 + 12.0 * years)
-        return int(interest * exp(0.8 * normal(self.seed, "option volume", option.conid, day)))
+        return int(interest * option.factor * exp(0.8 * normal(self.seed, "option volume", option.conid, day)))
 
     def trades(self, option: ListedOption, session: TradingDay) -> tuple[Trade, ...]:
-        """All executions of the session in order of time."""
+        """All executions of the session in order of time; none before the split that made the option."""
         return self._trades(option, session)
 
     def _make_trades(self, option: ListedOption, session: TradingDay) -> tuple[Trade, ...]:
-        volume = self.day_volume(option, session.day)
+        volume = self.day_volume(option, session.day) if option.exists_on(session.day) else 0
         if not volume:
             return ()
         numbers = number_stream(self.seed, "trades", option.conid, session.day)
@@ -272,13 +298,16 @@ class Market:
         return self.open_interest_after(option, self.open_interest_session(instant_s).day)
 
     def open_interest_after(self, option: ListedOption, day: date) -> int:
-        """Contracts open after the session of ``day``: yesterday's plus or minus at most the day's volume."""
+        """Contracts open after the session of ``day``: yesterday's plus or minus at most the day's volume.
+
+        A split multiplies those of the day before it.
+        """
+        if not option.exists_on(day):
+            return self._before_split(option, day)
         target = weekday_index(day)
-        start = weekday_index(option.expiry.expiration) - _OI_WEEKDAYS
         known = self._oi.get(option.conid)
         if known is None or known[0] > target:
-            base = int(1500 * uniform(self.seed, "oi", option.conid) ** 3)
-            known = (min(start, target), base)
+            known = self._first_open_interest(option, target)
         at, value = known
         for index in range(at + 1, target + 1):
             on = weekday_of_index(index)
@@ -288,6 +317,19 @@ class Market:
             value = max(0, value + int(swing * self.day_volume(option, on)))
         self._oi[option.conid] = (target, value)
         return value
+
+    def _first_open_interest(self, option: ListedOption, target: int) -> tuple[int, int]:
+        """A weekday's index at or before the target and the contracts open after it."""
+        if option.made_by is not None:
+            last = option.made_by.ex_date - timedelta(days=1)
+            return weekday_index(last), self._before_split(option, last)
+        start = weekday_index(option.expiry.expiration) - _OI_WEEKDAYS
+        return min(start, target), int(1500 * uniform(self.seed, "oi", option.conid) ** 3)
+
+    def _before_split(self, option: ListedOption, day: date) -> int:
+        """Contracts open on a day before the split that made the option, in its terms."""
+        ratio = option.made_by.ratio if option.made_by is not None else 1
+        return ratio * self.open_interest_after(self.chains.before_split(option), day)
 
     # ---- what is absent -------------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ibsim.market.splits import Split
+
 
 @dataclass(frozen=True, slots=True)
 class MarketSettings:
@@ -9,6 +11,7 @@ class MarketSettings:
 
     Fractions are shares of all options (0 to 1), drawn once per contract and session. ``rate`` and ``dividend_yield``
     are per year, continuously compounded; with both 0 the European model is right for American options too.
+    ``splits`` are whole-number splits of stocks and funds.
     """
 
     rate: float = 0.0
@@ -23,6 +26,7 @@ class MarketSettings:
     missing_pair_fraction: float = 0.04
     synthetic_prefix: str = "SYN"
     synthetic_count: int = 600
+    splits: tuple[Split, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

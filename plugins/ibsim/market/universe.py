@@ -100,8 +100,8 @@ def _free_slots(taken_conids: set[int]) -> list[int]:
     return [slot for slot in range(_FIRST_SLOT, 1 << (31 - _SLOT_BITS)) if slot not in taken]
 
 
-def _well_known() -> tuple[list[Instrument], list[int]]:
-    """The real instruments, and the slots left for made-up ones."""
+def _well_known() -> tuple[list[Instrument], list[int], list[int]]:
+    """The real instruments, the slots left for options after a split, and those left for made-up instruments."""
     slots = _free_slots({row[1] for row in _STOCKS} | {row[1] for row in _INDICES})
     places = iter(slots)
     found = [
@@ -115,7 +115,8 @@ def _well_known() -> tuple[list[Instrument], list[int]]:
             Instrument(symbol, conid, "STK", exchange, name, price, volatility, volume, own, next(places),
                        stock_type, industry)
         )  # fmt: skip
-    return found, [slot for slot in slots if slot >= _FIRST_SYNTHETIC_SLOT]
+    spare = [slot for slot in places if slot < _FIRST_SYNTHETIC_SLOT]
+    return found, spare, [slot for slot in slots if slot >= _FIRST_SYNTHETIC_SLOT]
 
 
 class Universe:
@@ -127,12 +128,17 @@ class Universe:
         Symbols made of this prefix and a number (``SYN001``) exist too.
     synthetic_count
         How many of them, at most 850.
+
+    Attributes
+    ----------
+    spare_slots
+        Places in the space of conids that no instrument has: options get one with each split.
     """
 
     def __init__(self, synthetic_prefix: str = "SYN", synthetic_count: int = 600) -> None:
         if not 0 <= synthetic_count <= SYNTHETIC_MAX:
             raise ValueError(f"synthetic_count must be between 0 and {SYNTHETIC_MAX}, not {synthetic_count}")
-        found, slots = _well_known()
+        found, self.spare_slots, slots = _well_known()
         self._by_symbol = {instrument.symbol: instrument for instrument in found}
         for number in range(1, synthetic_count + 1):
             symbol = f"{synthetic_prefix}{number:03d}"
