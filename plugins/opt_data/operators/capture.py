@@ -117,6 +117,7 @@ class CaptureSlotOperator(BaseAsyncOperator):
             outcome = await capture_or_rebuild(
                 job, contract_set, history_rules(settings), session=session, stores=stores
             )
+        self.log.info("%s", outcome.sentence())
         self.log.info("%s", outcome.summary())
         return outcome.summary()
 
@@ -189,6 +190,7 @@ class SlotReportOperator(BaseOperator):
         )  # fmt: skip
         for account in report.accounts:
             self.log.info("%s", account)
+        self.log.info("quotes more than at the slot's last report: %s", dict(report.gained) or "none")
         if report.without_quotes:
             raise SlotIncomplete(
                 f"slot {slot.label} of {session.day}: no quote of {', '.join(report.without_quotes)}. "

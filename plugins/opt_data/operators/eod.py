@@ -101,6 +101,7 @@ class CloseSnapshotOperator(BaseAsyncOperator):
                 outcome = await capture_close(job, contract_set, session=session, stores=stores)
         except CloseExpired as reason:
             raise AirflowSkipException(str(reason)) from reason
+        self.log.info("%s", outcome.sentence())
         self.log.info("%s", outcome.summary())
         return outcome.summary()
 

@@ -61,8 +61,9 @@ class CaptureJob:
 class CaptureOutcome:
     """What a capture did: fit for a log line or an XCom.
 
-    ``asked`` counts contracts this attempt was about; ``account`` is what became of every expected contract: the
-    symbol's line of the slot ledger; a closing snapshot has one of its own, which is in no ledger.
+    ``asked`` counts contracts this attempt was about; ``improved`` those of them that have a quote now which they did
+    not have, or had in a worse way; ``account`` is what became of every expected contract: the symbol's line of the
+    slot ledger; a closing snapshot has one of its own, which is in no ledger.
     """
 
     symbol: str
@@ -71,8 +72,27 @@ class CaptureOutcome:
     stale: bool
     raw_key: str = ""
     won: int = 0
+    improved: int = 0
     flags: Mapping[str, int] = field(default_factory=dict)
     messages_sent: int = 0
+
+    @property
+    def unchanged(self) -> int:
+        """Contracts whose quote was there before and stayed as it was."""
+        return self.account.kept - self.improved
+
+    @property
+    def still_missing(self) -> int:
+        """Contracts without a quote, whatever the reason."""
+        return self.account.missing + self.account.error
+
+    def sentence(self) -> str:
+        """What the attempt changed, for the log."""
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.account.reasons.items())
+        return (
+            f"{self.symbol}: of {self.account.expected} contracts {self.improved} improved, {self.unchanged} "
+            f"unchanged, {self.still_missing} still missing" + (f" ({reasons})" if reasons else "")
+        )
 
     def summary(self) -> dict[str, object]:
         """Plain values, no rows."""
@@ -93,6 +113,9 @@ class CaptureOutcome:
             "discovery_stale": self.stale,
             "raw_key": self.raw_key,
             "rows_won": self.won,
+            "improved": self.improved,
+            "unchanged": self.unchanged,
+            "still_missing": self.still_missing,
             "messages_sent": self.messages_sent,
         }
 
@@ -236,10 +259,10 @@ def commit_rows(
 ) -> CaptureOutcome:
     """Commit an attempt's rows, if there are any, and bring the symbol's line of the slot ledger up to date."""
     symbol = job.underlying.symbol
-    raw_key, won, flags = "", 0, Counter[str]()
+    raw_key, won, improved, flags = "", 0, 0, Counter[str]()
     if rows:
         committed = stores.chains_of(job.view).commit_attempt(job.slot, symbol, job.exchange, rows, job.run)
-        raw_key, won = committed.raw_key, committed.won
+        raw_key, won, improved = committed.raw_key, committed.won, committed.quotes_won
         for names in committed.clean.rows.column("data_quality_flag").to_pylist():
             flags.update(names)
     return CaptureOutcome(
@@ -249,6 +272,7 @@ def commit_rows(
         stale=contract_set.stale,
         raw_key=raw_key,
         won=won,
+        improved=improved,
         flags=dict(sorted(flags.items())),
         messages_sent=session.ib.client.messages_sent,
     )

@@ -50,7 +50,8 @@ async def rebuild_slot(
     """Fill what a slot that is over still lacks of one symbol from 1-minute bars, commit it, and update the ledger.
 
     Contracts that have a quote are left alone, whatever its mode: bars give none that is better. Bars asked for once
-    are kept for the day's other slots. One contract's failure never fails the symbol.
+    are kept for the day's other slots. One contract's failure never fails the symbol. A contract that stays without a
+    quote for the reason that is stored already gets no new row: rebuilding again changes nothing.
 
     Parameters
     ----------
@@ -73,7 +74,8 @@ async def rebuild_slot(
         IB stopped answering on the way, or refused for pacing; what came is stored, a rerun goes on with what is left.
     """
     wanted = within_strikes(contract_set.expected_at(job.slot.index), contract_set.reference_price, job.strikes)
-    left = contracts_left(wanted, _quoted_conids(job, stores))
+    stored = _stored_reasons(job, stores)
+    left = contracts_left(wanted, {conid for conid, reason in stored.items() if reason is None})
     bars = _Bars({})
     rows: list[dict[str, object]] = []
     run = replace(job.run, run_type=RUN_TYPE)
@@ -82,7 +84,8 @@ async def rebuild_slot(
         bars = await _bars(replace(job, run=run), ordered, contract_set, rules, session, stores)
         rate = stores.settings.rebuild.rate_pct / 100
         context = RebuildContext(job.slot, contract_set, job.exchange, rate, bars.failures)
-        rows = rebuilt_rows(ordered, bars.known, context)
+        answers = zip(ordered, rebuilt_rows(ordered, bars.known, context), strict=True)
+        rows = [row for one, row in answers if not row["snapshot_error"] or row["error_type"] != stored.get(one.conid)]
     outcome = commit_rows(replace(job, run=run), contract_set, rows, session, stores)
     stores.run_log.append("rebuild", job.slot.session.day, {"slot": job.slot.label, **outcome.summary()})
     if bars.stopped_by is not None:
@@ -138,10 +141,11 @@ def _requests(
     return requests
 
 
-def _quoted_conids(job: CaptureJob, stores: Stores) -> frozenset[int]:
+def _stored_reasons(job: CaptureJob, stores: Stores) -> dict[int, str | None]:
+    """Why each stored contract has no quote, by conid; None where it has one."""
     partition = ChainPartition(job.slot.session.day, job.underlying.symbol, job.exchange)
-    rows = stores.chains.refresh(partition, job.slot.index).rows.select(["conid", "snapshot_error"]).to_pylist()
-    return frozenset(row["conid"] for row in rows if not row["snapshot_error"])
+    clean = stores.chains.refresh(partition, job.slot.index).rows.select(["conid", "snapshot_error", "error_type"])
+    return {row["conid"]: row["error_type"] if row["snapshot_error"] else None for row in clean.to_pylist()}
 
 
 def _nothing(job: CaptureJob, outcome: CaptureOutcome) -> str:

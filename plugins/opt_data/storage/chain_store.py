@@ -18,6 +18,7 @@ from opt_data.storage.quarantine import keep_copy
 from opt_data.storage.swaps import Located, WeekSwaps
 from opt_data.storage.unpacking import unpack_symbol
 from opt_data.tables.arrow import empty_table
+from opt_data.tables.arrow_rows import rows_from_table
 from opt_data.tables.datasets import CLEAN_CHAIN_INTRADAY, RAW_CHAIN_INTRADAY
 from opt_data.transforms.clean import best_rows
 
@@ -50,12 +51,13 @@ class CommitResult:
     """What a commit did.
 
     ``written`` counts the attempt's rows, ``won`` those of them that are now the clean ones; for the others an earlier
-    answer was better.
+    answer was better. ``quotes_won`` are those of ``won`` that have a quote.
     """
 
     raw_key: str
     written: int
     won: int
+    quotes_won: int
     clean: CleanSlot
 
 
@@ -122,9 +124,11 @@ class ChainStore:
         with WeekSwaps(self._port, _week(partition)).writing():
             self._port.put(raw_key, encode(attempt, RAW_CHAIN_INTRADAY), expected=MUST_NOT_EXIST)
         clean = self.refresh(partition, slot.index)
-        won = clean.rows.column("ingest_id").to_pylist().count(run.ingest_id)
+        judged = rows_from_table(clean.rows, ("ingest_id", "snapshot_error"))
+        is_error = [row["snapshot_error"] for row in judged if row["ingest_id"] == run.ingest_id]
+        won = len(is_error)
         log.info("%s: %d rows written, %d of them now clean", raw_key, attempt.num_rows, won)
-        return CommitResult(raw_key, attempt.num_rows, won, clean)
+        return CommitResult(raw_key, attempt.num_rows, won, won - sum(is_error), clean)
 
     def refresh(self, partition: ChainPartition, slot: int) -> CleanSlot:
         """Bring one slot's clean file up to date with raw, e.g. after a writer was killed between the two.

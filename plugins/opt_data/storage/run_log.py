@@ -64,6 +64,23 @@ class RunLog:
             raise StorageUnavailable(f"{path} cannot be written: {error}", path=str(path)) from error
         return path
 
+    def read(self, task: str, day: date) -> list[dict[str, object]]:
+        """The lines of one task and day, oldest first; a line that a kill left half written is left out.
+
+        Raises
+        ------
+        StorageUnavailable
+            Missing rights.
+        """
+        path = self.path(task, day)
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StorageUnavailable(f"{path} cannot be read: {error}", path=str(path)) from error
+        return [record for line in text.splitlines() if (record := _record(line)) is not None]
+
     def files_before(self, task: str, day: date) -> list[Path]:
         """The files of one task whose names hold an earlier date, as ``2025-11-24`` or ``20251124``, in order."""
         folder = self.path(task, day).parent
@@ -81,6 +98,14 @@ class RunLog:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise StorageUnavailable(f"{path} cannot be deleted: {error}", path=str(path)) from error
+
+
+def _record(line: str) -> dict[str, object] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _is_before(name: str, day: date) -> bool:

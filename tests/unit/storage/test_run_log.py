@@ -33,6 +33,16 @@ def test_lines_are_appended_with_their_instant(tmp_path: Path) -> None:
     ]
 
 
+def test_lines_are_read_back_without_the_one_a_kill_left_half_written(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, CLOCK)
+    assert log.read("discovery", DAY) == []
+    path = log.append("discovery", DAY, {"symbol": "AAPL"})
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"symbol": "MS\n')
+    log.append("discovery", DAY, {"symbol": "NVDA"})
+    assert [line["symbol"] for line in log.read("discovery", DAY)] == ["AAPL", "NVDA"]
+
+
 def test_lines_of_many_writers_do_not_mix(tmp_path: Path) -> None:
     log = RunLog(tmp_path, CLOCK)
 
