@@ -6,13 +6,17 @@ BIN := $(VENV)/bin
 export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-clients docs bench fmt lock clean install install-dev
+.PHONY: help run backfill test check test-clients docs bench fmt lock clean install install-dev
 MAKEFLAGS += --no-print-directory
 
 ##@ See it work
 
 run: install ## Start a simulated gateway and Airflow, capture one slot, stay up until Ctrl-C (ONCE=1: end by itself)
 	@$(BIN)/python -m tools.demo $(if $(filter-out 0,$(ONCE)),--once)
+
+backfill: ## Make good what was missed and say what changed: FROM=2025-11-24 TO=2025-11-28 [DAG=…] [REPROCESS=none|failed|completed] [DRY_RUN=1]
+	@$(BIN)/python -m tools.backfill --from "$(FROM)" --to "$(or $(TO),$(FROM))" $(if $(DAG),--dag "$(DAG)") \
+	  $(if $(REPROCESS),--reprocess "$(REPROCESS)") $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
 
 ##@ Change it
 
