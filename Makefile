@@ -11,8 +11,8 @@ MAKEFLAGS += --no-print-directory
 
 ##@ See it work
 
-run: install ## Start a simulated gateway and Airflow, capture one slot, stay up until Ctrl-C (ONCE=1: end by itself)
-	@$(BIN)/python -m tools.demo $(if $(filter-out 0,$(ONCE)),--once)
+run: install ## A simulated market and a real Airflow, a day in minutes; Ctrl-C ends it (ONCE=1: by itself; SLOTS=3: shorter)
+	@$(BIN)/python -m tools.demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(SLOTS),--slots $(SLOTS))
 
 backfill: ## Make good what was missed and say what changed: FROM=2025-11-24 TO=2025-11-28 [DAG=…] [REPROCESS=none|failed|completed] [DRY_RUN=1]
 	@$(BIN)/python -m tools.backfill --from "$(FROM)" --to "$(or $(TO),$(FROM))" $(if $(DAG),--dag "$(DAG)") \

@@ -134,6 +134,7 @@ def measure(checkout: Path) -> dict[str, list[float]]:
     from ibsim.launch import running_gateway
     from opt_data.config.load import load_settings
     from tools.demo import airflow_home, runs
+    from tools.demo.day_plan import Action, Step
     from tools.demo.places import Places
     from tools.demo.ports import LOOPBACK, free_port
     from tools.demo.processes import Children
@@ -175,7 +176,8 @@ def measure(checkout: Path) -> dict[str, list[float]]:
                     gateway.control.set_clock(SLOT.isoformat())
                     shutil.rmtree(places.data_root, ignore_errors=True)
                     before = workers_cpu_s(places)
-                    wanted = runs.Wanted(dag_id, SLOT + timedelta(seconds=number), f"round_{number}")
+                    at = SLOT + timedelta(seconds=number)
+                    wanted = Step(Action.RUN, f"round {number}", dag_id, at, at, f"round_{number}")
                     runs.complete(api, wanted, progress, children.require_alive)
                     if number:
                         seconds.append((workers_cpu_s(places) - before) / len(SYMBOLS))

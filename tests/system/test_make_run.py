@@ -1,8 +1,8 @@
 """``make run`` from a fresh clone: once, killed in the middle, and again. The real thing, nothing faked.
 
-One story in three starts, because each costs most of a minute of a small machine:
-the first start captures the first slot and ends by itself; the second is killed while it captures the second slot; the
-third finds what was left, repeats that slot, stays up, and ends on Ctrl-C.
+One story in three starts, because each costs a minute or two of a small machine: the first shows a shortened day and
+ends by itself; the second goes on with the next week's day and is killed while it captures the first slot; the third
+ends what was left, goes on from there, completes the day, stays up, and ends on Ctrl-C.
 """
 
 import contextlib
@@ -10,12 +10,14 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import psutil
@@ -23,9 +25,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIVERSE = ["AAPL", "MSFT", "NVDA", "SPX", "SPY"]
-LIMIT_S = 240.0
+MONDAY, NEXT_MONDAY = "2025-11-24", "2025-12-01"
+LIMIT_S = 300.0
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 class Demo:
@@ -91,64 +94,101 @@ def processes_of(clone: Path) -> list[psutil.Process]:
     return found
 
 
-def ledger(clone: Path) -> list[tuple[object, ...]]:
+def ledger(clone: Path, day: str) -> list[tuple[Any, ...]]:
     return duckdb.sql(
-        "select slot_30m, underlying, expected, on_time, late, rebuilt, missing, error "
-        f"from '{clone}/.run/demo/data/ledger/**/*.parquet' order by all"
+        "select slot_30m, underlying, expected, on_time, late, rebuilt, frozen, missing, error "
+        f"from '{clone}/.run/demo/data/ledger/date={day}/*.parquet' order by all"
     ).fetchall()
 
 
-def chain(clone: Path, columns: str) -> list[tuple[object, ...]]:
-    files = f"{clone}/.run/demo/data/clean/**/*.parquet"
-    return duckdb.sql(f"select {columns} from '{files}' order by all").fetchall()
+def chain(clone: Path, day: str, columns: str, view: str = "intraday", rest: str = "order by all") -> list[Any]:
+    files = f"'{clone}/.run/demo/data/clean/ib/chain/view={view}/**/*.parquet'"
+    source = f"read_parquet({files}, hive_partitioning = false, union_by_name = true)"
+    return duckdb.sql(f"select {columns} from {source} where trade_date = '{day}' {rest}").fetchall()
 
 
-def assert_accounted_for(clone: Path, slots: int) -> None:
-    """The ledger adds up for every symbol and slot, and the files hold exactly what it counts, each contract once."""
-    rows = ledger(clone)
+def runs(clone: Path, dag_id: str) -> list[tuple[str, str, str]]:
+    """Type, logical date and state of a DAG's runs, from Airflow's own database."""
+    with contextlib.closing(sqlite3.connect(clone / ".run" / "airflow" / "airflow.db")) as database:
+        query = "select run_type, substr(logical_date, 1, 16), state from dag_run where dag_id = ? order by 2"
+        return database.execute(query, [dag_id]).fetchall()
 
-    assert [(slot, symbol) for slot, symbol, *_ in rows] == [(s, u) for s in range(slots) for u in UNIVERSE]
-    for _, _, expected, *counts in rows:
-        assert isinstance(expected, int)
+
+def assert_accounted_for(clone: Path, day: str) -> None:
+    """A shortened day: captured at the open, missed and rebuilt half an hour later, frozen at the close."""
+    rows = ledger(clone, day)
+
+    assert [(slot, symbol) for slot, symbol, *_ in rows] == [(s, u) for s in (0, 1, 13) for u in UNIVERSE]
+    for slot, _, expected, on_time, late, rebuilt, frozen, missing, error in rows:
         assert expected >= 20
-        assert expected == sum(count for count in counts if isinstance(count, int))
-    assert sum(int(str(row[2])) for row in rows) == len(chain(clone, "trade_date, sample_time, conid"))
-    assert len(set(chain(clone, "trade_date, sample_time, conid"))) == len(chain(clone, "conid"))
-    assert chain(clone, "count(*) filter (snapshot_error = (capture_mode is not null))") == [(0,)]
+        assert expected == on_time + late + rebuilt + missing + error
+        assert {0: on_time, 1: rebuilt, 13: frozen}[slot] >= 0.8 * expected
+        assert (rebuilt == 0) == (slot != 1)
+    quotes = chain(clone, day, "distinct slot_30m, capture_mode", rest="and not snapshot_error order by all")
+    assert quotes == [(0, "on_time"), (1, "rebuilt"), (13, "frozen")]
+    flagged = chain(clone, day, "distinct slot_30m", rest="and list_contains(data_quality_flag, 'rebuilt_from_bars')")
+    assert flagged == [(1,)]
+    keys = chain(clone, day, "slot_30m, conid")
+    assert len(keys) == len(set(keys)) == sum(row[2] for row in rows)
+
+    contracts = {conid for _, conid in keys}
+    for view in ("daily_clean", "daily_adjusted"):
+        days = [conid for (conid,) in chain(clone, day, "conid", view)]
+        assert len(days) == len(contracts)
+        assert set(days) == contracts
+    strategies = chain(clone, day, "distinct rollup_strategy", "daily_clean")
+    assert ("close",) in strategies
+    ((living, filled),) = chain(
+        clone, day, "count(*), count(open_interest) filter (oi_asof_date = trade_date)", "daily_clean",
+        "and expiry > trade_date",
+    )  # fmt: skip
+    assert filled >= 0.9 * living > 0
 
 
 def wait_until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + LIMIT_S
     while not is_true():
-        assert time.monotonic() < deadline, "waited 30 s"
+        assert time.monotonic() < deadline, f"waited {LIMIT_S:.0f} s"
         time.sleep(0.1)
 
 
 def test_make_run_from_a_fresh_clone_and_after_a_kill(clone: Path) -> None:
-    first = Demo(clone, "ONCE=1")
+    first = Demo(clone, "ONCE=1", "SLOTS=3")
     assert first.wait() == 0, first.output
-    assert "All" in first.output
-    assert_accounted_for(clone, slots=1)
+    assert "Everything expected is accounted for" in first.output
+    assert "11 slots of this session were left out" in first.output
+    assert_accounted_for(clone, MONDAY)
+    assert runs(clone, "opt_data_intraday") == [
+        ("manual", f"{MONDAY} 14:30", "success"),
+        ("backfill", f"{MONDAY} 15:00", "success"),
+        ("manual", f"{MONDAY} 21:00", "success"),
+    ]
+    assert runs(clone, "opt_data_maintenance") == [("manual", "2025-11-29 14:00", "success")]
+    assert len(list(clone.glob(".run/demo/data/clean/ib/chain/view=intraday/week=2025-W48/*.parquet"))) == 1
     assert processes_of(clone) == []
     kept = "slot_30m, conid, bid, ask, asof_ts, known_at"
-    slot_0 = chain(clone, kept)
+    first_day = chain(clone, MONDAY, kept)
 
-    second = Demo(clone)
-    second.wait_for(r"opt_data_intraday: capture \w+ running")
+    second = Demo(clone, "SLOTS=3")
+    second.wait_for("Airflow's UI")
     rival = Demo(clone, "ONCE=1")
     assert rival.wait() != 0
     assert re.search(r"A demo of this checkout is running at http://127\.0\.0\.1:\d+", rival.output), rival.output
+    wait_until(lambda: any(clone.glob(f".run/demo/data/raw/ib/chain/view=intraday/date={NEXT_MONDAY}/**/*.parquet")))
     runner = json.loads((clone / ".run" / "running.json").read_text())["pid"]
     os.kill(runner, signal.SIGKILL)
     assert second.wait() != 0
     assert processes_of(clone) != []
 
-    third = Demo(clone)
+    third = Demo(clone, "SLOTS=3")
     third.wait_for("Press Ctrl-C")
     assert "An earlier start was killed" in third.output
-    assert re.search(r"2025-11-24 10:00 New York", third.output)
-    assert_accounted_for(clone, slots=2)
-    assert [row for row in chain(clone, kept) if row[0] == 0] == slot_0
+    assert "Simulated Monday 2025-12-01" in third.output
+    assert "the day's contracts are frozen: done before" in third.output
+    assert "Everything expected is accounted for" in third.output, third.output
+    assert_accounted_for(clone, NEXT_MONDAY)
+    assert chain(clone, MONDAY, kept) == first_day
+    assert [state for *_, state in runs(clone, "opt_data_intraday")] == ["success"] * 6
     third.press_ctrl_c()
     third.wait()
     assert "No process is left behind" in third.output

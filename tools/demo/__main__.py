@@ -1,4 +1,4 @@
-"""Show the main job working: ``python -m tools.demo [--once | --stop]``, normally through ``make run``."""
+"""Show a whole day: ``python -m tools.demo [--once] [--slots N] | --stop``, normally through ``make run``."""
 
 import argparse
 import contextlib
@@ -9,7 +9,7 @@ import time
 from types import FrameType
 
 from opt_data.errors import OptDataError
-from tools.demo import airflow_home, single, story
+from tools.demo import airflow_home, day_plan, single, story
 from tools.demo.errors import DemoFailed
 from tools.demo.places import Places
 from tools.demo.processes import Children
@@ -25,11 +25,12 @@ class Asked(BaseException):
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; returns the exit code.
 
-    0: the slot was captured and every contract is accounted for (and, unless ``--once``, somebody then ended the
-    demo). 1: it was not, or a second demo runs; the last line says why. 130: ended by a signal before it was done.
+    0: the day was lived through and everything expected is accounted for (and, unless ``--once``, somebody then ended
+    the demo). 1: it was not, or a second demo runs; the last lines say why. 130: ended by a signal before it was done.
     """
-    parser = argparse.ArgumentParser(prog="make run", description="Capture one slot of a simulated market with Airflow")
-    parser.add_argument("--once", action="store_true", help="end after the slot instead of staying up")
+    parser = argparse.ArgumentParser(prog="make run", description="A whole day of a simulated market, with Airflow")
+    parser.add_argument("--once", action="store_true", help="end after the day instead of staying up")
+    parser.add_argument("--slots", type=int, metavar="N", help="only so many of the day's slots, at least 3")
     parser.add_argument("--stop", action="store_true", help="end what a killed demo left behind, and nothing else")
     options = parser.parse_args(arguments)
     places, progress = Places(), Progress()
@@ -37,29 +38,30 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for number in SIGNALS:
             signal.signal(number, _end_on)
+        day_plan.require_enough(options.slots)
         with single.only_demo(places, progress):
-            return 0 if options.stop else _demo(places, progress, stay=not options.once)
+            return 0 if options.stop else _demo(places, progress, options.slots, stay=not options.once)
     except (DemoFailed, OptDataError) as failure:
         progress.plain(f"\n{failure}")
         return 1
     except Asked:
-        progress.plain("\nEnded before the slot was captured. `make run` goes on from here.")
+        progress.plain("\nEnded before the day was over. `make run` goes on from here.")
         return 130
 
 
-def _demo(places: Places, progress: Progress, *, stay: bool) -> int:
+def _demo(places: Places, progress: Progress, slots: int | None, *, stay: bool) -> int:
     places.make()
     children = Children(places.airflow_home, places.logs, places.sessions)
     try:
-        captured = story.capture_one_slot(places, children, progress)
+        shown = story.show_a_day(places, children, progress, slots)
         if not stay:
-            return captured
-        progress.plain("\nPress Ctrl-C to end it all; the data stays, the next `make run` captures the next slot.")
+            return shown
+        progress.plain("\nPress Ctrl-C to end it all; the data stays, the next `make run` shows the next week's day.")
         with contextlib.suppress(Asked):
             while True:
                 children.require_alive()
                 time.sleep(0.5)
-        return captured
+        return shown
     finally:
         _ignore_signals()
         progress.plain("")

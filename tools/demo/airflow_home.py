@@ -54,7 +54,8 @@ def write_configuration(places: Places, keys: Secrets, ui_port: int) -> None:
             "dags_folder": str(places.checkout / "dags"),
             "plugins_folder": str(places.checkout / "plugins"),
             "executor": "opt_data.executors.warm_local.WarmLocalExecutor",
-            "parallelism": "4",
+            # One more than symbols: a task that has just ended still counts for some seconds.
+            "parallelism": "6",
             "load_examples": "False",
             "fernet_key": keys.fernet_key,
             "hostname_callable": "socket.gethostname",
@@ -80,7 +81,8 @@ def write_configuration(places: Places, keys: Secrets, ui_port: int) -> None:
         "api_auth": {"jwt_secret": keys.jwt_secret},
         # The simulated session lies in the past: were the scheduler to make runs by the machine's clock, they would
         # ask for slots the simulated market has not reached. Runs asked for by hand, by the demo or by a backfill work.
-        "scheduler": {"use_job_schedule": "False"},
+        # Between two looks it sleeps a short while only: somebody is watching.
+        "scheduler": {"use_job_schedule": "False", "scheduler_idle_sleep_time": "0.2"},
         "dag_processor": {"parsing_processes": "1", "refresh_interval": "30"},
     }
     parser = configparser.RawConfigParser()

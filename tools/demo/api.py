@@ -10,6 +10,7 @@ from tools.demo.errors import DemoFailed
 
 NOT_FOUND = 404
 CONFLICT = 409
+BUSY = 503
 BAD_REQUEST = 400
 
 
@@ -72,9 +73,32 @@ class AirflowApi:
 
     def run_at(self, dag_id: str, logical_date: str) -> dict[str, Any] | None:
         """The DAG run of a logical date (ISO, aware), whoever asked for it, or None."""
-        at = {"logical_date_gte": logical_date, "logical_date_lte": logical_date}
-        runs: list[dict[str, Any]] = self._ask("GET", f"/dags/{dag_id}/dagRuns", params=at)["dag_runs"]
+        runs = self.runs_between(dag_id, logical_date, logical_date)
         return runs[0] if runs else None
+
+    def runs_between(self, dag_id: str, first: str, last: str) -> list[dict[str, Any]]:
+        """The DAG runs from one logical date to another (ISO, aware), both included."""
+        dates = {"logical_date_gte": first, "logical_date_lte": last, "limit": 100}
+        runs: list[dict[str, Any]] = self._ask("GET", f"/dags/{dag_id}/dagRuns", params=dates)["dag_runs"]
+        return runs
+
+    def succeeded_runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """The newest runs of a DAG that succeeded, by logical date, at most a hundred."""
+        newest = {"state": "success", "order_by": "-logical_date", "limit": 100}
+        runs: list[dict[str, Any]] = self._ask("GET", f"/dags/{dag_id}/dagRuns", params=newest)["dag_runs"]
+        return runs
+
+    def create_backfill(self, dag_id: str, first: str, last: str) -> bool:
+        """Create runs for the logical dates that have none; False if that is not possible now.
+
+        Another backfill of the DAG is going on, or the database is busy.
+        """
+        body = {"dag_id": dag_id, "from_date": first, "to_date": last, "reprocess_behavior": "none"}
+        response = self._send("POST", "/backfills", json=body)
+        if response.status_code in (CONFLICT, BUSY):
+            return False
+        self._body("POST", "/backfills", response)
+        return True
 
     def trigger(self, dag_id: str, run_id: str, logical_date: str, note: str) -> dict[str, Any]:
         """Ask for a run of the DAG at a logical date (ISO, aware)."""

@@ -39,11 +39,6 @@ class Places:
         return self.simulated / "state"
 
     @property
-    def position(self) -> Path:
-        """Which slot of the simulated session is being captured or was captured last."""
-        return self.simulated / "position.json"
-
-    @property
     def lock(self) -> Path:
         """Held by the running demo for as long as it lives."""
         return self.run / "demo.lock"

@@ -1,10 +1,10 @@
-"""The story ``make run`` tells: a gateway, an Airflow, the day's contracts, one slot, a table."""
+"""The story ``make run`` tells: a gateway, an Airflow, and a day that the two of them live through."""
 
 import json
 import sys
 import textwrap
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, time
 from pathlib import Path
 
 from ibsim.control import ControlClient
@@ -12,10 +12,9 @@ from opt_data.bootstrap import session_calendar
 from opt_data.config.load import load_settings
 from opt_data.config.models import Settings
 from opt_data.config.universe import load_universe
-from opt_data.core.sessions import NEW_YORK
-from opt_data.core.slots import Slot
-from tools.demo import airflow_home, runs, session_walk, single, summary
+from tools.demo import airflow_home, day_account, day_files, day_plan, day_screen, day_walk, runs, single
 from tools.demo.api import AirflowApi
+from tools.demo.day_plan import DayPlan, Hours
 from tools.demo.errors import RunFailed
 from tools.demo.places import Places
 from tools.demo.ports import LOOPBACK, free_port
@@ -23,13 +22,11 @@ from tools.demo.processes import Children
 from tools.demo.progress import Progress
 from tools.demo.services import GatewayPorts, Services
 
-DISCOVERY = "opt_data_discovery"
-INTRADAY = "opt_data_intraday"
 USUAL_UI_PORT = 8080
 
 
-def capture_one_slot(places: Places, children: Children, progress: Progress) -> int:
-    """Capture the next slot of the simulated session; 0 if every expected contract is accounted for, otherwise 1.
+def show_a_day(places: Places, children: Children, progress: Progress, slots_wanted: int | None) -> int:
+    """Live through the next simulated day; 0 if everything expected of it is accounted for, otherwise 1.
 
     Raises
     ------
@@ -42,41 +39,54 @@ def capture_one_slot(places: Places, children: Children, progress: Progress) -> 
     airflow_home.write_configuration(places, keys, ui_port)
     env = airflow_home.environment(places)
     settings = load_settings(environ=env)
-    calendar = session_calendar(settings)
-    position = session_walk.next_position(session_walk.load_position(places.position), calendar)
-    slot = session_walk.slot_at(position, calendar)
-    position.save(places.position)
-    progress.say(f"The simulated market's slot to capture: {slot.session.day:%A %Y-%m-%d} {slot.label} New York")
 
     services = Services(places, children, progress, env)
-    before_open = slot.session.open_utc - timedelta(minutes=settings.discovery.before_open_min)
-    gateway = services.start_gateway(before_open)
     services.migrate_database()
     api = services.start_api_server(address, keys)
-    run_id = f"simulated_{slot.session.day}"
-    discovery = runs.Wanted(DISCOVERY, before_open, run_id)
-    capture = runs.Wanted(INTRADAY, slot.instant_utc, f"{run_id}_{slot.label.replace(':', '')}")
-    for run in (discovery, capture):
-        runs.give_up_unfinished(api, run, progress)
+    for dag_id in day_plan.DAGS:
+        services.wait_for_dag(api, dag_id)
+    plan = _next_day(api, settings, slots_wanted)
+    for step in plan.steps:
+        runs.give_up_unfinished(api, step, progress)
+    gateway = services.start_gateway(plan.steps[0].moment)
     _set_up(api, settings, gateway)
     services.start_scheduler(api)
+    for dag_id in day_plan.DAGS:
+        api.unpause(dag_id)
     single.announce(places, address)
     progress.plain(f"\n  Airflow's UI: {address}   login: {airflow_home.LOGIN}   password: {keys.password}\n")
+    _introduce(plan, progress)
 
     failure = ""
-    is_incomplete = bool(_unaccounted(settings, slot))
     try:
-        for run in (discovery, capture):
-            moment = run.logical_date
-            services.wait_for_dag(api, run.dag_id)
-            api.unpause(run.dag_id)
-            with ControlClient(LOOPBACK, gateway.control) as control:
-                control.set_clock(moment)
-            progress.say(f"It is {moment.astimezone(NEW_YORK):%H:%M} New York in the simulated market: {run.dag_id}")
-            runs.complete(api, run, progress, children.require_alive, repeat=run is capture and is_incomplete)
+        with ControlClient(LOOPBACK, gateway.control) as control:
+            day_walk.walk(plan, api, control.set_clock, progress, children.require_alive)
     except RunFailed as error:
         failure = str(error)
-    return _show(places, progress, settings, slot, position, failure)
+    return _show(places, progress, settings, plan, failure)
+
+
+def _next_day(api: AirflowApi, settings: Settings, slots_wanted: int | None) -> DayPlan:
+    """The day after the newest one whose upkeep Airflow remembers; a day half done is gone on with."""
+    calendar = session_calendar(settings)
+    upkeep = [
+        datetime.fromisoformat(run["logical_date"])
+        for run in api.succeeded_runs(day_plan.MAINTENANCE)
+        if run["dag_run_id"].startswith(day_plan.OURS)
+    ]
+    session = day_plan.session_to_show(upkeep, calendar)
+    hours = Hours(
+        discovery_before_open_min=settings.discovery.before_open_min,
+        eod_at=time.fromisoformat(settings.rollup.run_at),
+        open_interest_at=time.fromisoformat(settings.open_interest.start_at),
+    )
+    return day_plan.plan_day(session, calendar.next_session(session.day), hours, slots_wanted)
+
+
+def _introduce(plan: DayPlan, progress: Progress) -> None:
+    day, count = plan.session.day, len(plan.slots)
+    shortened = f", shortened to {count} slots" if plan.left_out else f" with its {count} slots"
+    progress.say(f"Simulated {day:%A %Y-%m-%d}{shortened}: {len(plan.steps)} steps, each at its own time in New York")
 
 
 def _set_up(api: AirflowApi, settings: Settings, gateway: GatewayPorts) -> None:
@@ -98,40 +108,35 @@ def _set_up(api: AirflowApi, settings: Settings, gateway: GatewayPorts) -> None:
     )
 
 
-def _show(
-    places: Places, progress: Progress, settings: Settings, slot: Slot, position: session_walk.Position, failure: str
-) -> int:
-    """Print the table; 0 and the position moved on if everything is accounted for, otherwise 1."""
+def _show(places: Places, progress: Progress, settings: Settings, plan: DayPlan, failure: str) -> int:
+    """Print the screen; 0 if everything is accounted for, otherwise 1 and the reasons."""
     data_root = _as_typed(places, settings.paths.data_root)
-    results = summary.read_results(settings.paths.data_root, slot)
-    progress.plain(f"\n  Slot {slot.label} New York of {slot.session.day}, simulated; files below {data_root}\n")
-    progress.plain(textwrap.indent(summary.table(results), "  "))
-    found = _unaccounted(settings, slot)
+    universe = [underlying.symbol for underlying in load_universe(settings.universe.intraday_file)]
+    files = day_files.read_day(settings.paths.data_root, plan.session.day)
+    progress.plain(f"\n  {plan.session.day:%A %Y-%m-%d}, simulated; files below {data_root}\n")
+    progress.plain(textwrap.indent(day_screen.screen(plan, files, universe), "  "))
+    found = day_account.problems(plan, files, universe, settings.open_interest.min_filled_pct)
     if failure or found:
-        progress.plain(f"\n{failure}" if failure else "")
-        if found:
-            progress.plain("Not every expected contract is accounted for:")
-            progress.plain("\n".join(f"  {problem}" for problem in found))
-        progress.plain(f"The tasks' logs are below {places.airflow_home / 'logs'}; starting again repeats the slot.")
+        _tell_problems(places, progress, failure, found)
         return 1
-    expected = sum(result.expected for result in results)
-    kept = sum(result.kept for result in results)
-    progress.plain(
-        f"\n  All {expected} expected contracts are accounted for: {kept} quotes, {expected - kept} without."
-    )
+    progress.plain("\n  Everything expected is accounted for.")
     python = _as_typed(places, Path(sys.executable))
-    progress.plain(f"\nThree questions to ask the files, from {places.checkout}:\n")
-    for question in summary.questions(data_root):
+    progress.plain(f"\nQuestions to ask the files, from {places.checkout}:\n")
+    for question in day_screen.questions(data_root):
         progress.plain(f"  {python} -c 'import duckdb, sys; duckdb.sql(sys.argv[1]).show()' \\\n    \"{question}\"")
-    replace(position, done=True).save(places.position)
     return 0
+
+
+def _tell_problems(places: Places, progress: Progress, failure: str, found: Sequence[str]) -> None:
+    progress.plain(f"\n{failure}" if failure else "")
+    if found:
+        progress.plain("Not everything is accounted for:")
+        progress.plain("\n".join(f"  {problem}" for problem in found))
+    progress.plain(f"The tasks' logs are below {places.airflow_home / 'logs'}.")
+    if failure:
+        progress.plain("Starting again repeats the run that failed and goes on from there.")
 
 
 def _as_typed(places: Places, path: Path) -> Path:
     """A path as a person in the checkout types it."""
     return path.relative_to(places.checkout) if path.is_relative_to(places.checkout) else path
-
-
-def _unaccounted(settings: Settings, slot: Slot) -> list[str]:
-    universe = [underlying.symbol for underlying in load_universe(settings.universe.intraday_file)]
-    return summary.problems(summary.read_results(settings.paths.data_root, slot), universe)
