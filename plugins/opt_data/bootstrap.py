@@ -1,16 +1,23 @@
 """From settings to the things a stage works with: the one place of wiring."""
 
+import os
+import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+from opt_data.allowance.file_store import FileStore
 from opt_data.calendars import default_calendar
 from opt_data.config.models import Settings
 from opt_data.config.universe import load_universe, select_symbols
-from opt_data.core.clock import Clock
+from opt_data.core.allowance import AllowancePolicy, Priority
+from opt_data.core.allowance_share import AllowanceShare, PrivateStore
+from opt_data.core.clock import Clock, SystemClock
 from opt_data.core.contracts import Underlying
+from opt_data.core.pacing import message_rate
 from opt_data.core.quotes import Wanted
 from opt_data.core.sessions import SessionCalendar
-from opt_data.gateway.session import GatewayLimits
+from opt_data.gateway.session import GatewayAddress, GatewayLimits
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.bar_store import BarStore
 from opt_data.storage.chain_reader import ChainReader
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
     from opt_data.gateway.history import HistoryRules
     from opt_data.gateway.market_data import SamplingRules
 
+MESSAGES_PER_CONTRACT = 2
+"""One to subscribe, one to cancel."""
 OPEN_INTEREST_TICK = "101"
 """IB's generic tick for the open interest of an option."""
 
@@ -82,15 +91,44 @@ def gateway_limits(settings: Settings) -> GatewayLimits:
     )
 
 
+def allowance_share(settings: Settings, address: GatewayAddress, priority: Priority) -> AllowanceShare:
+    """A connection's hand in what all tasks of this host may use of a gateway."""
+    policy = _allowance_policy(settings, priority)
+    name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+    clock = SystemClock()
+    return AllowanceShare(
+        FileStore(settings.paths.allowance / f"{address.host}_{address.port}.json"),
+        policy,
+        name,
+        priority,
+        messages=PrivateStore(clock) if settings.gateway.message_scope == "connection" else None,
+        alone=PrivateStore(clock),
+        tasks=settings.capture.parallel_tasks,
+    )
+
+
+def _allowance_policy(settings: Settings, priority: Priority) -> AllowancePolicy:
+    """What there is for work of this kind; the ceilings on captures and on discovery lower it."""
+    gateway = settings.gateway
+    rate, limit = message_rate(gateway.market_data_lines, gateway.messages_per_s_max, gateway.message_rate_share)
+    lines, ceiling = gateway.usable_lines, 0.0
+    if priority is Priority.SLOT:
+        ceiling = gateway.snapshots_per_min_max * MESSAGES_PER_CONTRACT / 60
+        lines = min(lines, gateway.concurrent_snapshots_max or lines)
+    elif priority is Priority.DISCOVERY:
+        ceiling = settings.discovery.requests_per_min_max / 60
+    return AllowancePolicy(min(rate, ceiling or rate), limit, lines, settings.rebuild.open_requests)
+
+
 def sampling_rules(
     settings: Settings, *, generic_ticks: str | None = None, ready_timeout_s: float | None = None
 ) -> "SamplingRules":
-    """How one capture task samples; the login's lines are split evenly among the tasks that may run at once."""
+    """How one capture task samples; how many lines it really gets is decided line by line among all tasks."""
     from opt_data.gateway.market_data import SamplingRules
 
     capture = settings.capture
     return SamplingRules(
-        lines=max(1, settings.gateway.usable_lines // capture.parallel_tasks),
+        lines=settings.gateway.usable_lines,
         generic_ticks=capture.generic_ticks if generic_ticks is None else generic_ticks,
         require_greeks=capture.require_greeks,
         ready_timeout_s=ready_timeout_s or capture.ready_timeout_s,
@@ -103,7 +141,7 @@ def open_interest_rules(settings: Settings) -> "SamplingRules":
     from opt_data.gateway.market_data import SamplingRules
 
     return SamplingRules(
-        lines=max(1, settings.gateway.usable_lines // settings.capture.parallel_tasks),
+        lines=settings.gateway.usable_lines,
         generic_ticks=OPEN_INTEREST_TICK,
         require_greeks=False,
         ready_timeout_s=settings.open_interest.ready_timeout_s,
@@ -113,14 +151,14 @@ def open_interest_rules(settings: Settings) -> "SamplingRules":
 
 
 def history_rules(settings: Settings) -> "HistoryRules":
-    """How one task asks for bars; what the login may have is split evenly among the tasks that may run at once."""
+    """How one task asks for bars; the requests per minute are split evenly among the tasks that may run at once."""
     from opt_data.gateway.history import HistoryRules
 
-    rebuild, tasks = settings.rebuild, settings.capture.parallel_tasks
+    rebuild = settings.rebuild
     return HistoryRules(
-        open_requests=max(1, rebuild.open_requests // tasks),
+        open_requests=rebuild.open_requests,
         timeout_s=rebuild.request_timeout_s,
-        requests_per_min=rebuild.requests_per_min / tasks,
+        requests_per_min=rebuild.requests_per_min / settings.capture.parallel_tasks,
     )
 
 

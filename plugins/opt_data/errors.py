@@ -75,6 +75,10 @@ class StorageUnavailable(TransientError):
         self.path = path
 
 
+class AllowanceUnavailable(TransientError):
+    """What tasks have used of the gateway's allowance cannot be read or written, so that none knows of the others."""
+
+
 class CommitConflict(TransientError):
     """Another writer changed the object between our read and our write."""
 

@@ -50,6 +50,10 @@ class PathSettings(Section):
         return self.state_root / "locks"
 
     @property
+    def allowance(self) -> Path:
+        return self.state_root / "allowance"
+
+    @property
     def run_logs(self) -> Path:
         return self.state_root / "run_logs"
 
@@ -90,7 +94,10 @@ class GatewaySettings(Section):
     market_data_lines: Annotated[int, Field(ge=1, le=10000)] = 100
     reserved_lines: Annotated[int, Field(ge=0, le=10000)] = 0
     messages_per_s_max: Annotated[float, Field(ge=0.0, le=5000.0)] = 0.0
-    message_rate_share: Share = 0.96
+    message_rate_share: Share = 0.95
+    message_scope: Literal["gateway", "connection"] = "gateway"
+    snapshots_per_min_max: Annotated[float, Field(ge=0.0, le=100_000.0)] = 0.0
+    concurrent_snapshots_max: Annotated[int, Field(ge=0, le=10_000)] = 0
     market_data_type: Annotated[int, Field(ge=1, le=4)] = 1
     allow_delayed: bool = True
 
@@ -106,16 +113,6 @@ class GatewaySettings(Section):
     def usable_lines(self) -> int:
         """Market-data lines that all running tasks together may hold open."""
         return self.market_data_lines - self.reserved_lines
-
-    @property
-    def message_limit_per_s(self) -> float:
-        """What IB allows: the setting, or half the market-data lines when it is 0."""
-        return self.messages_per_s_max or self.market_data_lines / 2
-
-    @property
-    def message_rate_per_s(self) -> float:
-        """What is really sent at most: the share of the limit that is used."""
-        return self.message_limit_per_s * self.message_rate_share
 
 
 class CaptureSettings(Section):
@@ -160,6 +157,7 @@ class DiscoverySettings(Section):
     max_strikes_per_expiry: Annotated[int, Field(ge=0, le=2000)] = 6
     include_adjusted: bool = False
     batch_size: Annotated[int, Field(ge=1, le=50)] = 40
+    requests_per_min_max: Annotated[float, Field(ge=0.0, le=100_000.0)] = 0.0
     fill_rounds_max: Annotated[int, Field(ge=0, le=10)] = 3
     max_failed_pct: Percent = 10.0
     verify_every_days: Annotated[int, Field(ge=1, le=366)] = 7
@@ -283,10 +281,5 @@ class Settings(Section):
             raise ValueError(
                 f"capture.parallel_tasks = {self.capture.parallel_tasks} tasks cannot share "
                 f"{self.gateway.usable_lines} market-data lines (gateway.market_data_lines - gateway.reserved_lines)"
-            )
-        if self.capture.parallel_tasks > self.rebuild.open_requests:
-            raise ValueError(
-                f"capture.parallel_tasks = {self.capture.parallel_tasks} tasks cannot share "
-                f"rebuild.open_requests = {self.rebuild.open_requests} open requests"
             )
         return self

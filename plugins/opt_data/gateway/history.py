@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from opt_data.core.allowance import Resource
 from opt_data.core.bars import OPTION_KINDS, Bar, BarAnswer, BarFailure, BarKind, BarSeries
 from opt_data.core.contracts import OptionContract, SecType, Underlying
 from opt_data.core.pacing import SmoothPacer
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 _STOPS_THE_PASS = (PacingViolated, GatewayUnavailable, CompetingSession)
 """After these every further request would fail too, or make things worse."""
 
+TURN_POLL_S = 0.2
+"""How long to wait before asking again for one of the login's open requests."""
+
 _TIMEOUTS_IN_A_ROW = 5
 """So many deadlines without one answer between them: the history service itself is silent, asking on is waiting."""
 
@@ -45,8 +49,8 @@ _TIMEOUTS_IN_A_ROW = 5
 class HistoryRules:
     """How bars are asked for.
 
-    ``open_requests`` at once by this task; ``timeout_s`` for one answer; ``requests_per_min`` of this task, 0 for as
-    fast as IB answers.
+    ``open_requests`` at once by this task at most; ``timeout_s`` for one answer; ``requests_per_min`` of this task, 0
+    for as fast as IB answers.
     """
 
     open_requests: int
@@ -125,6 +129,7 @@ class BarHistory:
         self._rules = rules
         rate = rules.requests_per_min / 60
         self._pacer = SmoothPacer(rate, max(2, int(rate) + 2)) if rate > 0 else None
+        self._wire = asyncio.Lock()
         self._timeouts = 0
 
     async def ask(self, requests: Sequence[BarRequest], finish_within_s: float = float("inf")) -> BarsPass:
@@ -182,14 +187,14 @@ class BarHistory:
         return self._timeouts >= _TIMEOUTS_IN_A_ROW or not self._session.restored.is_set()
 
     async def _series(self, request: BarRequest, kind: BarKind) -> BarSeries:
-        await self._wait_for_turn()
+        req_id, waiting = await self._send(request.contract, kind)
         asked_at = self._session.clock.now()
         found: tuple[Bar, ...] = ()
         answer, message, code = BarAnswer.BARS, "", None
         try:
             rows = await self._session.ask(
                 f"one-minute {kind} bars of {request.name} on {self._trading.day}",
-                self._bars(request.contract, kind),
+                self._bars(req_id, waiting),
                 self._rules.timeout_s,
             )
             found = tuple(bar for row in rows if (bar := self._bar(row, kind)) is not None)
@@ -203,26 +208,34 @@ class BarHistory:
             answer, message, code = BarAnswer.EXPIRED, str(error), 200
         return BarSeries(request.conid, kind, answer, asked_at, self._until, found, message, code)
 
-    async def _wait_for_turn(self) -> None:
-        if self._pacer is not None:
-            loop = asyncio.get_running_loop()
-            while (wait_s := self._pacer.wait_s(loop.time())) > 0:
-                await asyncio.sleep(wait_s)
-            self._pacer.sent(loop.time())
+    async def _send(self, contract: "Contract", kind: BarKind) -> "tuple[int, asyncio.Future[list[BarData]]]":
+        """Put a request on the wire when its turn has come: waiting for others must not count as waiting for IB."""
+        ib, loop = self._session.ib, asyncio.get_running_loop()
+        while self._pacer is not None and (wait_s := self._pacer.wait_s(loop.time())) > 0:
+            await asyncio.sleep(wait_s)
+        async with self._wire:
+            while self._session.is_connected and not self._session.share.take(Resource.BAR_REQUEST):
+                await asyncio.sleep(TURN_POLL_S)
+            await ib.client.drained()
+            if self._session.lost.done():
+                raise self._session.lost.result()
+            req_id = ib.client.getReqId()
+            answer: asyncio.Future[list[BarData]] = ib.wrapper.startReq(req_id, contract)
+            end = f"{self._until.astimezone(UTC):%Y%m%d %H:%M:%S} UTC"
+            ib.client.reqHistoricalData(req_id, contract, end, "1 D", "1 min", str(kind), True, 2, False, [])
+        return req_id, answer
 
-    async def _bars(self, contract: "Contract", kind: BarKind) -> "list[BarData]":
-        """One request on the wire; abandoned ones are cancelled, or they would count as open for ever."""
-        ib = self._session.ib
-        req_id = ib.client.getReqId()
-        future: asyncio.Future[Any] = ib.wrapper.startReq(req_id, contract)
-        end = f"{self._until.astimezone(UTC):%Y%m%d %H:%M:%S} UTC"
-        ib.client.reqHistoricalData(req_id, contract, end, "1 D", "1 min", str(kind), True, 2, False, [])
+    async def _bars(self, req_id: int, answer: "asyncio.Future[list[BarData]]") -> "list[BarData]":
+        """The answer to a request; abandoned ones are cancelled, or they would count as open for ever."""
+        client, share = self._session.ib.client, self._session.share
         try:
-            rows: list[BarData] = await future
+            rows = await answer
         except asyncio.CancelledError:
             if self._session.is_connected:
-                ib.client.cancelHistoricalData(req_id)
+                client.cancelHistoricalData(req_id)
             raise
+        finally:
+            client.when_sent(lambda: share.give_back(Resource.BAR_REQUEST))
         return rows
 
     def _bar(self, row: "BarData", kind: BarKind) -> Bar | None:

@@ -5,8 +5,8 @@ loop while it is imported.
 
 Three things differ from the library:
 
-* every message, of whatever kind, leaves through one smooth pacer; the library's own throttle lets bursts of 45 out,
-  which a sliding second at the receiver counts against us;
+* every message, of whatever kind, leaves only when its turn in the shared allowance has come; the library's own
+  throttle lets bursts of 45 out, which a sliding second at the receiver counts against us, and knows of no other task;
 * market-data ticks go to a recorder per request id instead of a shared ``Ticker``, so that a value can never be older
   than the request it is stored under;
 * connecting asks for neither positions, orders nor account values.
@@ -14,6 +14,7 @@ Three things differ from the library:
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ import ib_insync.client
 import ib_insync.decoder
 import ib_insync.wrapper
 
-from opt_data.core.pacing import SmoothPacer
+from opt_data.core.allowance_share import AllowanceShare
 from opt_data.gateway.recorder import TickRecorder
 
 READ_ONLY_MESSAGES = frozenset({
@@ -49,10 +50,11 @@ ErrorListener = Callable[[int, int, str], None]
 class PacedClient(ib_insync.client.Client):
     """The library's client with a queue that drains one message at a time."""
 
-    def __init__(self, wrapper: "RecordingWrapper", pacer: SmoothPacer) -> None:
-        self.pacer = pacer
+    def __init__(self, wrapper: "RecordingWrapper", share: AllowanceShare) -> None:
+        self.share = share
         self._timer: asyncio.TimerHandle | None = None
-        self._waiters: list[asyncio.Future[None]] = []
+        self._handed_in = 0
+        self._when_sent: deque[tuple[int, Callable[[], None]]] = deque()
         self.messages_sent = 0
         super().__init__(wrapper)
 
@@ -61,42 +63,48 @@ class PacedClient(ib_insync.client.Client):
             if int(msg.split("\0", 1)[0]) not in READ_ONLY_MESSAGES:
                 raise PermissionError(f"message {msg[:8]!r} is not one of those that only read market data")
             self._msgQ.append(msg)
+            self._handed_in += 1
         if self._timer is None:
             self._drain()
 
+    def when_sent(self, action: Callable[[], None]) -> None:
+        """Call ``action`` once everything handed in so far has left, or the connection has ended."""
+        if self._msgQ:
+            self._when_sent.append((self._handed_in, action))
+        else:
+            action()
+
     async def drained(self) -> None:
         """Wait until everything handed in so far has left."""
-        while self._msgQ and self.isConnected():
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+        if self._msgQ and self.isConnected():
+            left = asyncio.Event()
+            self.when_sent(left.set)
+            await left.wait()
 
     def reset(self) -> None:
         super().reset()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._release_waiters()
+        self._handed_in = self.messages_sent
+        self._release()
 
     def _drain(self) -> None:
         self._timer = None
         loop = asyncio.get_running_loop()
         while self._msgQ:
-            wait = self.pacer.wait_s(loop.time())
+            wait = self.share.message_wait_s()
             if wait > 0:
                 self._timer = loop.call_later(wait, self._drain)
                 return
             message = self._msgQ.popleft()
-            self.pacer.sent(loop.time())
             self.conn.sendMsg(self._prefix(message.encode()))
             self.messages_sent += 1
-        self._release_waiters()
+            self._release()
 
-    def _release_waiters(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+    def _release(self) -> None:
+        while self._when_sent and (not self._msgQ or self._when_sent[0][0] <= self.messages_sent):
+            self._when_sent.popleft()[1]()
 
 
 class RecordingWrapper(ib_insync.wrapper.Wrapper):
@@ -147,10 +155,10 @@ class RecordingIB(ib_insync.IB):
     wrapper: RecordingWrapper
     client: PacedClient
 
-    def __init__(self, pacer: SmoothPacer) -> None:
+    def __init__(self, share: AllowanceShare) -> None:
         super().__init__()
         self.wrapper = RecordingWrapper(self)
-        self.client = PacedClient(self.wrapper, pacer)
+        self.client = PacedClient(self.wrapper, share)
         self.client.apiEnd += self.disconnectedEvent
         self.client.decoder.handlers[21] = self._option_computation
         self.undecoded = 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from opt_data.core.allowance import Resource
 from opt_data.core.contracts import OptionContract, Underlying
 from opt_data.core.quotes import Quote, Wanted, is_complete, is_usable
 from opt_data.gateway.error_codes import CodeMeaning, Effect, code_meaning
@@ -26,6 +27,11 @@ log = logging.getLogger(__name__)
 
 MAX_TURNS = 12
 """How often a contract is asked for again because the gateway had no line for it, or because an outage spoilt it."""
+
+LINE_POLL_S = 0.1
+"""How long to wait for a line that other tasks hold before asking again."""
+
+_ASK_AGAIN = frozenset({"no_line", "interrupted"})
 
 LINE_PAUSE_S = 0.25
 """How long a contract that got no line waits before its next turn; doubled each time, up to four seconds."""
@@ -132,12 +138,17 @@ class Sampler:
         self.session.ib.wrapper.listeners.remove(self._on_error)
         self.session.interruptions.remove(self._on_interruption)
 
-    def watch_underlying(self, underlying: Underlying, wait_s: float) -> None:
+    async def watch_underlying(self, underlying: Underlying, wait_s: float) -> None:
         """Keep the underlying subscribed for the whole pass, so that every row has its price at that moment.
 
         Options are asked for meanwhile; one that is complete before the underlying has a price waits for it, until
         ``wait_s`` after this call.
         """
+        await self._may_send()
+        while self._obstacle() is None and not self.session.share.take(Resource.LINE):
+            await asyncio.sleep(LINE_POLL_S)
+        if self._obstacle() is not None:
+            return
         self._underlying = self._subscribe(_underlying_contract(underlying), "", lambda quote: quote.has_price)
         self._underlying_due = asyncio.get_running_loop().time() + wait_s
 
@@ -147,34 +158,39 @@ class Sampler:
         Every contract is in the result, whatever happens: faults end in ``Sample.error_type``, never in an exception.
         """
         queue = deque(_Turn(contract) for contract in contracts)
-        window = _Window(max(1, self.rules.lines - (1 if self._underlying else 0)))
+        window = max(1, self.rules.lines - (1 if self._underlying else 0))
         results: list[Sample] = []
         running: set[asyncio.Task[None]] = set()
 
-        async def hold(turn: _Turn) -> None:
-            sample = await self._hold(turn.contract, exchange)
-            if sample.error_type == "no_line":
-                window.shrink_below_those_inside()
-            if sample.error_type in ("no_line", "interrupted") and turn.number < MAX_TURNS:
-                if sample.error_type == "no_line":
-                    await asyncio.sleep(min(LINE_PAUSE_S * 2**turn.number, 4.0, self._seconds_left()))
+        def finish(turn: _Turn, sample: Sample) -> None:
+            if sample.error_type in _ASK_AGAIN and turn.number < MAX_TURNS:
                 queue.append(_Turn(turn.contract, turn.number + 1))
             else:
                 results.append(sample)
                 self.on_progress(len(results))
-            window.leave()
+
+        async def hold(turn: _Turn, subscription: _Subscription) -> None:
+            sample = await self._hold(turn.contract, exchange, subscription)
+            if sample.error_type == "no_line":
+                await asyncio.sleep(min(LINE_PAUSE_S * 2**turn.number, 4.0, self._seconds_left()))
+            finish(turn, sample)
 
         try:
             while queue or running:
-                if queue and not window.is_full:
+                if queue and len(running) < window:
                     await self._may_send()
-                    task = asyncio.create_task(hold(queue.popleft()))
-                    window.enter()
-                    running.add(task)
-                    task.add_done_callback(running.discard)
-                    await asyncio.sleep(0)
-                elif running:
-                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    if (obstacle := self._obstacle()) is not None:
+                        turn = queue.popleft()
+                        message = self._obstacle_message(obstacle)
+                        finish(turn, self._sample(turn.contract, exchange, Quote(), obstacle, message))
+                        continue
+                    if self.session.share.take(Resource.LINE):
+                        turn = queue.popleft()
+                        task = asyncio.create_task(hold(turn, self._ask_for(turn.contract, exchange)))
+                        running.add(task)
+                        task.add_done_callback(running.discard)
+                        continue
+                await _first_of(running, LINE_POLL_S if queue and len(running) < window else None)
         finally:
             for task in running:
                 task.cancel()
@@ -192,18 +208,18 @@ class Sampler:
             restored.cancel()
         await session.ib.client.drained()
 
-    async def _hold(self, contract: OptionContract, exchange: str) -> Sample:
-        if (obstacle := self._obstacle()) is not None:
-            return self._sample(contract, exchange, Quote(), obstacle, self._obstacle_message(obstacle))
+    def _ask_for(self, contract: OptionContract, exchange: str) -> _Subscription:
         rules = self.rules
-        subscription = self._subscribe(
+        return self._subscribe(
             _option_contract(contract, exchange),
             rules.generic_ticks,
             lambda quote: is_complete(quote, require_greeks=rules.require_greeks, wanted=rules.wanted),
             contract.right,
         )
+
+    async def _hold(self, contract: OptionContract, exchange: str, subscription: _Subscription) -> Sample:
         try:
-            timeout = min(rules.ready_timeout_s, self._seconds_left())
+            timeout = min(self.rules.ready_timeout_s, self._seconds_left())
             await asyncio.wait({subscription.ended}, timeout=timeout)
             reason = subscription.ended.result() if subscription.ended.done() else "timed_out"
             if reason == "complete":
@@ -295,6 +311,7 @@ class Sampler:
         self.session.ib.wrapper.recorders.pop(subscription.req_id, None)
         if self.session.is_connected:
             self.session.ib.client.cancelMktData(subscription.req_id)
+            self.session.ib.client.when_sent(lambda: self.session.share.give_back(Resource.LINE))
 
     def _on_error(self, req_id: int, code: int, text: str) -> None:
         subscription = self._open.get(req_id)
@@ -302,6 +319,8 @@ class Sampler:
             return
         meaning = code_meaning(code, delayed_requested=self.session.delayed_requested)
         if meaning.effect in (Effect.ENDS_REQUEST, Effect.NO_LINE, Effect.SLOW_DOWN):
+            if meaning.effect is Effect.NO_LINE:
+                self.session.share.line_refused()
             subscription.meaning = meaning
             subscription.message = f"IB {code}: {text}"
             subscription.end(meaning.error_type or "ib_error")
@@ -315,26 +334,12 @@ class Sampler:
                 subscription.end("interrupted")
 
 
-@dataclass(slots=True)
-class _Window:
-    """How many subscriptions may be open, and how many are."""
-
-    size: int
-    inside: int = 0
-
-    @property
-    def is_full(self) -> bool:
-        return self.inside >= self.size
-
-    def enter(self) -> None:
-        self.inside += 1
-
-    def leave(self) -> None:
-        self.inside -= 1
-
-    def shrink_below_those_inside(self) -> None:
-        """One of those inside got no line: the gateway has fewer than that, TWS windows and other clients use them."""
-        self.size = max(1, min(self.size, self.inside - 1))
+async def _first_of(tasks: "set[asyncio.Task[None]]", timeout_s: float | None) -> None:
+    """Wait until one of the tasks ends, or so long; without a task always so long."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    else:
+        await asyncio.sleep(timeout_s or 0.0)
 
 
 def _option_contract(contract: OptionContract, exchange: str) -> "Contract":

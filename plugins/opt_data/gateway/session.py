@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from opt_data.core.allowance import ALIVE_S, AllowancePolicy
+from opt_data.core.allowance_share import AllowanceShare, PrivateStore
 from opt_data.core.clock import Clock, RunningClock, SystemClock
 from opt_data.core.connectivity import Connectivity
-from opt_data.core.pacing import SmoothPacer, message_rate
+from opt_data.core.pacing import message_rate
 from opt_data.errors import ClientIdInUse, GatewayUnavailable, OptDataError, RequestTimedOut
 from opt_data.gateway.error_codes import Effect, code_meaning, error_from_code
 
@@ -63,8 +65,11 @@ class Notice:
 class GatewaySession:
     """A connected session. Made by :func:`open_session`; ends with its ``async with`` block."""
 
-    def __init__(self, ib: "RecordingIB", address: GatewayAddress, limits: GatewayLimits, client_id: int) -> None:
+    def __init__(
+        self, ib: "RecordingIB", address: GatewayAddress, limits: GatewayLimits, client_id: int, share: AllowanceShare
+    ) -> None:
         self.ib = ib
+        self.share = share
         self.clock: Clock = SystemClock()
         self.address = address
         self.limits = limits
@@ -171,7 +176,7 @@ class GatewaySession:
         elif effect is Effect.SLOW_DOWN:
             log.warning("gateway %s: %s", code, text)
             if code == PACING_STRIKE:
-                self.ib.client.pacer.slow_down(asyncio.get_running_loop().time())
+                self.share.struck()
 
     def _on_disconnect(self) -> None:
         self.stop(self._unavailable("the gateway closed the connection"))
@@ -196,6 +201,7 @@ async def open_session(
     *,
     first_choice: int = 0,
     clock_source: Literal["system", "gateway"] = "system",
+    share: AllowanceShare | None = None,
 ) -> AsyncIterator[GatewaySession]:
     """Connect with the first free client id of the range.
 
@@ -208,6 +214,8 @@ async def open_session(
     clock_source
         ``gateway``: the session's clock is the gateway's, asked once and running on from there. For simulated
         markets only.
+    share
+        This connection's hand in the allowance that all tasks share; without one it takes itself to be the only one.
 
     Raises
     ------
@@ -216,19 +224,46 @@ async def open_session(
     ClientIdInUse
         Every client id of the range is taken.
     """
-    session = await _connect(address, limits, address.client_ids(first_choice))
+    share = share or _undivided(limits)
+    living = asyncio.create_task(_give_signs_of_life(share))
     try:
-        if clock_source == "gateway":
-            session.clock = RunningClock(await session.current_time())
+        async with _connected(address, limits, address.client_ids(first_choice), share) as session:
+            if clock_source == "gateway":
+                session.clock = RunningClock(await session.current_time())
+            yield session
+    finally:
+        living.cancel()
+        share.leave()
+
+
+@contextlib.asynccontextmanager
+async def _connected(
+    address: GatewayAddress, limits: GatewayLimits, client_ids: Sequence[int], share: AllowanceShare
+) -> AsyncIterator[GatewaySession]:
+    session = await _connect(address, limits, client_ids, share)
+    try:
         yield session
     finally:
         session.close()
         await asyncio.sleep(0)  # let the transport write its end before the loop may close
 
 
-async def _connect(address: GatewayAddress, limits: GatewayLimits, client_ids: Sequence[int]) -> GatewaySession:
+def _undivided(limits: GatewayLimits) -> AllowanceShare:
+    rate, limit = message_rate(limits.market_data_lines, limits.messages_per_s_max, limits.message_rate_share)
+    return AllowanceShare(PrivateStore(SystemClock()), AllowancePolicy(rate, limit, limits.market_data_lines), "alone")
+
+
+async def _give_signs_of_life(share: AllowanceShare) -> None:
+    while True:
+        await asyncio.sleep(ALIVE_S / 5)
+        share.sign_of_life()
+
+
+async def _connect(
+    address: GatewayAddress, limits: GatewayLimits, client_ids: Sequence[int], share: AllowanceShare
+) -> GatewaySession:
     for client_id in client_ids:
-        session = await _connect_as(address, limits, client_id)
+        session = await _connect_as(address, limits, client_id, share)
         if session is not None:
             return session
         log.info("client id %s is in use at %s:%s, trying the next", client_id, address.host, address.port)
@@ -241,12 +276,13 @@ async def _connect(address: GatewayAddress, limits: GatewayLimits, client_ids: S
     )
 
 
-async def _connect_as(address: GatewayAddress, limits: GatewayLimits, client_id: int) -> GatewaySession | None:
+async def _connect_as(
+    address: GatewayAddress, limits: GatewayLimits, client_id: int, share: AllowanceShare
+) -> GatewaySession | None:
     """One attempt; None if the client id is in use."""
     from opt_data.gateway.ib_client import RecordingIB
 
-    rate, limit = message_rate(limits.market_data_lines, limits.messages_per_s_max, limits.message_rate_share)
-    ib = RecordingIB(SmoothPacer(rate, limit))
+    ib = RecordingIB(share)
     id_taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def listen(req_id: int, code: int, text: str) -> None:
@@ -267,7 +303,7 @@ async def _connect_as(address: GatewayAddress, limits: GatewayLimits, client_id:
         ib.wrapper.listeners.remove(listen)
         if not ib.client.isReady():
             await _abandon(ib, [handshake])
-    return GatewaySession(ib, address, limits, client_id)
+    return GatewaySession(ib, address, limits, client_id, share)
 
 
 def _raise_handshake_error(handshake: "asyncio.Future[Any]", address: GatewayAddress, limits: GatewayLimits) -> None:

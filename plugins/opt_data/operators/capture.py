@@ -8,7 +8,9 @@ from uuid import uuid4
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import BaseAsyncOperator
 
+from opt_data.core.allowance import Priority
 from opt_data.core.slot_ref import slot_from_ref, slot_to_ref
+from opt_data.operators.gateway_session import task_session
 from opt_data.operators.run_context import run_instant, run_trade_date
 
 RESERVE_S = 60.0
@@ -92,9 +94,8 @@ class CaptureSlotOperator(BaseAsyncOperator):
         :raises SlotExpired: the slot is over, and not one quote could be rebuilt
         :raises NothingCaptured: the symbol has not one quote
         """
-        from opt_data.bootstrap import gateway_limits, history_rules, intraday_universe, open_stores
+        from opt_data.bootstrap import history_rules, intraday_universe, open_stores
         from opt_data.config.load import load_settings
-        from opt_data.gateway.session import open_session
         from opt_data.hooks.ib import IbHook
         from opt_data.pipelines.capture_slot import wait_until_begun
         from opt_data.pipelines.contract_sets import contract_set_of_day
@@ -104,13 +105,7 @@ class CaptureSlotOperator(BaseAsyncOperator):
         (underlying,) = intraday_universe(settings, (self.symbol,))
         hook = IbHook(self.ib_conn_id or settings.gateway.conn_id)
         job = self._job(context, settings, underlying, hook.market_data_type())
-        task_instance = context["ti"]
-        async with open_session(
-            hook.get_conn(),
-            gateway_limits(settings),
-            first_choice=max(0, task_instance.map_index),
-            clock_source=settings.clock.source,
-        ) as session:
+        async with task_session(hook, settings, context, Priority.SLOT) as session:
             await wait_until_begun(job.slot, session)
             stores = open_stores(settings, session.clock)
             contract_set = await contract_set_of_day(underlying, job.slot.session.day, session=session, stores=stores)

@@ -6,6 +6,8 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import BaseAsyncOperator
 
+from opt_data.core.allowance import Priority
+from opt_data.operators.gateway_session import first_client_id
 from opt_data.operators.run_context import run_trade_date
 
 
@@ -55,7 +57,7 @@ class DiscoverContractsOperator(BaseAsyncOperator):
         :raises ContractUnknown: IB does not know the symbol
         :raises ContractSetMissing: no option passes the filter, or the day is over and nothing is stored
         """
-        from opt_data.bootstrap import gateway_limits, open_stores, whole_universe
+        from opt_data.bootstrap import allowance_share, gateway_limits, open_stores, whole_universe
         from opt_data.config.load import load_settings
         from opt_data.core.clock import SystemClock
         from opt_data.hooks.ib import IbHook
@@ -63,13 +65,15 @@ class DiscoverContractsOperator(BaseAsyncOperator):
 
         settings = load_settings()
         (underlying,) = whole_universe(settings, (self.symbol,))
+        address = IbHook(self.ib_conn_id or settings.gateway.conn_id).get_conn()
         outcome = await freeze_contract_set(
             underlying,
             run_trade_date(context),
-            address=IbHook(self.ib_conn_id or settings.gateway.conn_id).get_conn(),
+            address=address,
             limits=gateway_limits(settings),
             stores=open_stores(settings, SystemClock()),
-            first_choice=max(0, context["ti"].map_index),
+            first_choice=first_client_id(context),
+            share=allowance_share(settings, address, Priority.DISCOVERY),
         )
         self.log.info("%s", outcome.summary())
         return outcome.summary()

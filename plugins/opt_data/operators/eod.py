@@ -8,7 +8,9 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import BaseAsyncOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from opt_data.core.allowance import Priority
 from opt_data.operators.capture import time_to_capture_s
+from opt_data.operators.gateway_session import task_session
 from opt_data.operators.run_context import run_trade_date
 
 if TYPE_CHECKING:
@@ -66,12 +68,11 @@ class CloseSnapshotOperator(BaseAsyncOperator):
         :raises NothingCaptured: the symbol has not one closing quote
         :raises SlotNotBegun: the session has not closed yet
         """
-        from opt_data.bootstrap import close_universe, gateway_limits, open_stores, session_calendar
+        from opt_data.bootstrap import close_universe, open_stores, session_calendar
         from opt_data.config.load import load_settings
         from opt_data.core.clock import SystemClock
         from opt_data.core.slots import close_slot
         from opt_data.errors import CloseExpired
-        from opt_data.gateway.session import open_session
         from opt_data.hooks.ib import IbHook
         from opt_data.pipelines.capture_close import capture_close, check_close_is_served, wait_for_close
         from opt_data.pipelines.contract_sets import contract_set_of_day
@@ -89,12 +90,7 @@ class CloseSnapshotOperator(BaseAsyncOperator):
         try:
             if settings.clock.source == "system":
                 check_close_is_served(close, SystemClock().now())
-            async with open_session(
-                hook.get_conn(),
-                gateway_limits(settings),
-                first_choice=max(0, context["ti"].map_index),
-                clock_source=settings.clock.source,
-            ) as session:
+            async with task_session(hook, settings, context, Priority.SLOT) as session:
                 await wait_for_close(close, session)
                 stores = open_stores(settings, session.clock)
                 contract_set = await contract_set_of_day(underlying, day, session=session, stores=stores)

@@ -9,6 +9,8 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import BaseAsyncOperator
 from airflow.sdk.exceptions import AirflowRescheduleException
 
+from opt_data.core.allowance import Priority
+from opt_data.operators.gateway_session import task_session
 from opt_data.operators.run_context import run_trade_date
 
 
@@ -61,10 +63,9 @@ class ReadOpenInterestOperator(BaseAsyncOperator):
         :raises OpenInterestGone: a newer session's open interest is out
         :raises OpenInterestMissing: the time for reading again is over and too much is missing
         """
-        from opt_data.bootstrap import gateway_limits, open_interest_rules, open_stores, whole_universe
+        from opt_data.bootstrap import open_interest_rules, open_stores, whole_universe
         from opt_data.config.load import load_settings
         from opt_data.core.clock import SystemClock
-        from opt_data.gateway.session import open_session
         from opt_data.hooks.ib import IbHook
         from opt_data.pipelines.contract_sets import contract_set_of_day
         from opt_data.pipelines.enrich_open_interest import OpenInterestJob, enrich_open_interest
@@ -73,12 +74,8 @@ class ReadOpenInterestOperator(BaseAsyncOperator):
         settings = load_settings()
         (underlying,) = whole_universe(settings, (self.symbol,))
         trade_date = run_trade_date(context)
-        async with open_session(
-            IbHook(self.ib_conn_id or settings.gateway.conn_id).get_conn(),
-            gateway_limits(settings),
-            first_choice=max(0, context["ti"].map_index),
-            clock_source=settings.clock.source,
-        ) as session:
+        hook = IbHook(self.ib_conn_id or settings.gateway.conn_id)
+        async with task_session(hook, settings, context, Priority.OPEN_INTEREST) as session:
             stores = open_stores(settings, session.clock)
             job = OpenInterestJob(
                 session=stores.calendar.session(trade_date),

@@ -233,7 +233,7 @@ async def _sample(
     session.request_market_data_type(int(job.requested_type))
     answers: dict[int, Sample] = {}
     async with Sampler(session, job.rules, stop_at=_stop_at(job, session)) as sampler:
-        sampler.watch_underlying(contract_set.underlying, UNDERLYING_WAIT_S)
+        await sampler.watch_underlying(contract_set.underlying, UNDERLYING_WAIT_S)
         left = list(contracts)
         for exchange in dict.fromkeys((job.ask_first, *job.fallback_exchanges)):
             for sample in await sampler.sample(left, exchange):

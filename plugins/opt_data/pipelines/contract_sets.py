@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
+from opt_data.core.allowance_share import AllowanceShare
 from opt_data.core.contracts import ContractSet, Series, Underlying
 from opt_data.core.sessions import NEW_YORK
 from opt_data.errors import GatewayUnavailable
@@ -26,6 +27,7 @@ async def freeze_contract_set(
     limits: GatewayLimits,
     stores: Stores,
     first_choice: int = 0,
+    share: AllowanceShare | None = None,
 ) -> DiscoveryOutcome:
     """Connect and freeze the day's set; without a gateway, carry the newest earlier one over.
 
@@ -33,7 +35,7 @@ async def freeze_contract_set(
 
     Parameters
     ----------
-    address, limits, first_choice
+    address, limits, first_choice, share
         As for :func:`opt_data.gateway.session.open_session`.
     stores
         Where sets and rows are. Their clock counts unless the settings take the time from the gateway.
@@ -52,7 +54,7 @@ async def freeze_contract_set(
         )  # fmt: skip
     try:
         async with open_session(
-            address, limits, first_choice=first_choice, clock_source=settings.clock.source
+            address, limits, first_choice=first_choice, clock_source=settings.clock.source, share=share
         ) as session:
             return await discover_contracts(
                 underlying, trade_date, gateway=IbContractGateway(session), cache=stores.cache,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from opt_data.core.allowance import Priority
 from opt_data.core.bars import BarFailure
 from opt_data.core.capture_plan import contracts_left, nearest_first, within_strikes
 from opt_data.core.contracts import ContractSet, OptionContract
@@ -41,6 +42,7 @@ async def capture_or_rebuild(
     try:
         return await capture_slot(job, contract_set, session=session, stores=stores)
     except SlotExpired:
+        session.share.priority = Priority.REBUILD
         return await rebuild_slot(job, contract_set, rules, session=session, stores=stores)
 
 

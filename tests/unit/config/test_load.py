@@ -228,12 +228,6 @@ class TestMistakes:
 
 
 class TestAllowance:
-    def test_messages_are_half_the_lines_unless_set(self, root: Path) -> None:
+    def test_reserved_lines_are_left_to_others(self, root: Path) -> None:
         gateway = load(root, OPT_DATA__GATEWAY__MARKET_DATA_LINES="200", OPT_DATA__GATEWAY__RESERVED_LINES="20").gateway
         assert gateway.usable_lines == 180
-        assert gateway.message_limit_per_s == 100.0
-        assert gateway.message_rate_per_s == pytest.approx(96.0)
-
-    def test_message_limit_set(self, root: Path) -> None:
-        settings = load(root, OPT_DATA__GATEWAY__MESSAGES_PER_S_MAX="40", OPT_DATA__GATEWAY__MESSAGE_RATE_SHARE="0.5")
-        assert settings.gateway.message_rate_per_s == 20.0

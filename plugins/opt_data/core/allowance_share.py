@@ -1,0 +1,147 @@
+"""One task's hand in the allowance that all tasks share, or in one of its own."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from opt_data.core.allowance import (
+    AllowancePolicy,
+    AllowanceState,
+    AllowanceStore,
+    Holder,
+    Priority,
+    Resource,
+    without_the_dead,
+)
+from opt_data.core.clock import Clock
+from opt_data.errors import AllowanceUnavailable
+
+T = TypeVar("T")
+
+
+class PrivateStore:
+    """The state of an allowance that a connection shares with nobody.
+
+    Parameters
+    ----------
+    clock
+        Its monotonic time is the state's.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._state = AllowanceState()
+        self._clock = clock
+
+    def transact(self, change: Callable[[AllowanceState, float], T]) -> T:
+        return change(self._state, self._clock.monotonic())
+
+
+class AllowanceShare:
+    """One task's hand in the shared allowance.
+
+    Parameters
+    ----------
+    store
+        Where the state of lines and requests lies.
+    policy
+        How it is shared.
+    name
+        The task's own name in the state; unique.
+    priority
+        How urgent its work is; may be changed while it works.
+    messages
+        Where the state of messages lies, if not in ``store``: IB counts them per connection.
+    alone, tasks
+        A store of this task's own. Once ``store`` fails, the task goes on there with an even part of everything, as
+        one of so many ``tasks``.
+    """
+
+    def __init__(
+        self,
+        store: AllowanceStore,
+        policy: AllowancePolicy,
+        name: str,
+        priority: Priority = Priority.SLOT,
+        *,
+        messages: AllowanceStore | None = None,
+        alone: AllowanceStore | None = None,
+        tasks: int = 1,
+    ) -> None:
+        self.priority = priority
+        self.policy = policy
+        self.is_alone = False
+        self._store = store
+        self._messages = messages or store
+        self._name = name
+        self._alone = alone
+        self._tasks = tasks
+        self._held: dict[str, int] = {}
+
+    def message_wait_s(self) -> float:
+        """Seconds until the next message may leave; 0: send it now, it is counted."""
+        return self._on_messages(lambda state, now: self.policy.message_wait_s(state, self._me(state, now), now))
+
+    def struck(self) -> None:
+        """The gateway complained of the rate."""
+        self._on_messages(lambda state, now: self.policy.struck(state, now))
+
+    def take(self, resource: Resource) -> bool:
+        """Take one of a resource; False: there is none for this task now, ask again a little later."""
+
+        def change(state: AllowanceState, now: float) -> bool:
+            without_the_dead(state, now)
+            me = self._me(state, now)
+            taken = self.policy.take(state, me, resource, now)
+            self._held = dict(me.held)
+            return taken
+
+        return self._on_holdings(change)
+
+    def give_back(self, resource: Resource) -> None:
+        """Give back one of what was taken."""
+
+        def change(state: AllowanceState, now: float) -> None:
+            me = self._me(state, now)
+            self.policy.give_back(me, resource)
+            self._held = dict(me.held)
+
+        self._on_holdings(change)
+
+    def line_refused(self) -> None:
+        """The gateway had no line although one was taken."""
+        self._on_holdings(lambda state, now: self.policy.line_refused(state, now))
+
+    def sign_of_life(self) -> None:
+        """Say that this task lives and what it holds; due every few seconds."""
+        self._on_holdings(lambda state, now: self._me(state, now) and None)
+
+    def leave(self) -> None:
+        """Give everything back."""
+        self._held = {}
+        self._on_holdings(lambda state, now: state.holders.pop(self._name, None) and None)
+
+    def _on_messages(self, change: Callable[[AllowanceState, float], T]) -> T:
+        try:
+            return self._messages.transact(change)
+        except AllowanceUnavailable as error:
+            return self._go_on_alone(error).transact(change)
+
+    def _on_holdings(self, change: Callable[[AllowanceState, float], T]) -> T:
+        try:
+            return self._store.transact(change)
+        except AllowanceUnavailable as error:
+            return self._go_on_alone(error).transact(change)
+
+    def _go_on_alone(self, error: AllowanceUnavailable) -> AllowanceStore:
+        if self._alone is None or self.is_alone:
+            raise error
+        self.is_alone = True
+        self.policy = self.policy.divided(self._tasks)
+        self._store = self._messages = self._alone
+        return self._alone
+
+    def _me(self, state: AllowanceState, now: float) -> Holder:
+        me = state.holders.get(self._name)
+        if me is None:
+            me = state.holders[self._name] = Holder(self.priority, now, dict(self._held))
+        me.priority, me.seen_at = self.priority, now
+        return me
