@@ -1,6 +1,7 @@
 """Stages over real files and a simulated gateway."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from ibsim.launch import GatewayProcess
 from opt_data.bootstrap import (
+    allowance_share,
     close_universe,
     gateway_limits,
     history_rules,
@@ -22,11 +24,13 @@ from opt_data.bootstrap import (
 )
 from opt_data.config.load import load_settings
 from opt_data.config.models import Settings
+from opt_data.core.allowance import Priority
+from opt_data.core.allowance_share import AllowanceShare
 from opt_data.core.capture_plan import requested_market_data_type
 from opt_data.core.clock import SystemClock
 from opt_data.core.contracts import Underlying
 from opt_data.core.slots import Slot, close_slot, slot_of_instant
-from opt_data.gateway.session import GatewayAddress, open_session
+from opt_data.gateway.session import GatewayAddress, GatewaySession, open_session
 from opt_data.pipelines.capture_close import capture_close, wait_for_close
 from opt_data.pipelines.capture_slot import CaptureJob, CaptureOutcome, capture_slot
 from opt_data.pipelines.contract_sets import contract_set_of_day, freeze_contract_set
@@ -54,6 +58,13 @@ class Desk:
     def address(self) -> GatewayAddress:
         return GatewayAddress(self.gateway.host, self.gateway.port)
 
+    def share(self, priority: Priority = Priority.SLOT) -> AllowanceShare:
+        return allowance_share(self.settings, self.address, priority)
+
+    def session(self) -> AbstractAsyncContextManager[GatewaySession]:
+        limits = gateway_limits(self.settings)
+        return open_session(self.address, limits, clock_source="gateway", share=self.share())
+
     @property
     def stores(self) -> Stores:
         return open_stores(self.settings, SystemClock())
@@ -64,8 +75,9 @@ class Desk:
     async def discover(self, symbol: str = "AAPL"):
         (underlying,) = intraday_universe(self.settings, (symbol,))
         return await freeze_contract_set(
-            underlying, self.day, address=self.address, limits=gateway_limits(self.settings), stores=self.stores
-        )
+            underlying, self.day, address=self.address, limits=gateway_limits(self.settings), stores=self.stores,
+            share=self.share(Priority.DISCOVERY),
+        )  # fmt: skip
 
     async def capture(self, symbol: str = "AAPL", *, slot: Slot | None = None, **changes: Any) -> CaptureOutcome:
         """Capture while the slot lasts, as it is; with ``rebuilds`` a slot that is over is rebuilt."""
@@ -87,7 +99,9 @@ class Desk:
             strikes=changes.get("strikes"),
             finish_within_s=changes.get("finish_within_s", float("inf")),
         )
-        async with open_session(self.address, gateway_limits(self.settings), clock_source="gateway") as session:
+        async with open_session(
+            self.address, gateway_limits(self.settings), clock_source="gateway", share=self.share()
+        ) as session:
             stores = open_stores(self.settings, session.clock)
             contract_set = await contract_set_of_day(underlying, self.day, session=session, stores=stores)
             if changes.get("rebuilds"):
@@ -115,7 +129,9 @@ class Desk:
             run=IngestRun(uuid4().hex, 1, "close", dag_run_id="test"),
             view=ChainView.CLOSE,
         )
-        async with open_session(self.address, gateway_limits(self.settings), clock_source="gateway") as session:
+        async with open_session(
+            self.address, gateway_limits(self.settings), clock_source="gateway", share=self.share()
+        ) as session:
             stores = open_stores(self.settings, session.clock)
             await wait_for_close(job.slot, session)
             contract_set = await contract_set_of_day(underlying, self.day, session=session, stores=stores)
