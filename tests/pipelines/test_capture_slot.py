@@ -327,10 +327,14 @@ async def test_fewer_lines_than_expected_shrink_the_window(desk):
 
 
 async def test_tasks_side_by_side_share_lines_and_messages_of_one_login(desk):
-    """Four symbols at once on a login of 40 lines, which counts every message whatever connection it comes from."""
+    """Four symbols at once on a login of 12 lines, which counts every message whatever connection it comes from."""
     desk = desk(
-        {"limits": {"lines": 40, "rate_scope": "all"}, "dwell": {"kind": "uniform", "low_s": 0.5, "high_s": 2.0}},
-        GATEWAY__MARKET_DATA_LINES="40",
+        {
+            "limits": {"lines": 12, "max_messages_per_s": 50, "rate_scope": "all"},
+            "dwell": {"kind": "uniform", "low_s": 0.3, "high_s": 1.0},
+        },
+        GATEWAY__MARKET_DATA_LINES="12",
+        GATEWAY__MESSAGES_PER_S_MAX="40",  # room for a machine that runs many things at once
     )
     symbols = ("AAPL", "MSFT", "SPY", "NVDA")
     for symbol in symbols:
@@ -343,8 +347,8 @@ async def test_tasks_side_by_side_share_lines_and_messages_of_one_login(desk):
     seen = desk.gateway.control.stats()
     assert [outcome.account.on_time for outcome in outcomes] == [24] * 4
     assert (seen["strikes"], seen["lines_open"], seen["errors_sent"].get("101", 0)) == (0, 0, 0)
-    assert 20 < seen["lines_peak"] <= 40
-    assert seen["greatest_rate"] <= 20
+    assert seen["lines_peak"] == 12
+    assert seen["greatest_rate"] <= 50
 
 
 async def test_a_ceiling_on_captures_slows_them_and_nothing_else(desk):
