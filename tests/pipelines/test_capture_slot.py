@@ -333,8 +333,8 @@ async def test_tasks_side_by_side_share_lines_and_messages_of_one_login(desk):
             "limits": {"lines": 12, "max_messages_per_s": 50, "rate_scope": "all"},
             "dwell": {"kind": "uniform", "low_s": 0.3, "high_s": 1.0},
         },
-        GATEWAY__MARKET_DATA_LINES="12",
-        GATEWAY__MESSAGES_PER_S_MAX="40",  # room for a machine that runs many things at once
+        GATEWAY__MARKET_DATA_LINES="80",
+        GATEWAY__CONCURRENT_SNAPSHOTS_MAX="12",
     )
     symbols = ("AAPL", "MSFT", "SPY", "NVDA")
     for symbol in symbols:

@@ -92,6 +92,8 @@ class GatewaySession:
     async def ask(self, what: str, answer: Awaitable[T], timeout_s: float | None = None) -> T:
         """Await one answer of the gateway, within the deadline and in our own errors.
 
+        The deadline begins when the request has left: waiting for a turn on the wire is not waiting for the gateway.
+
         Parameters
         ----------
         what
@@ -114,6 +116,7 @@ class GatewaySession:
         task: asyncio.Future[T] = asyncio.ensure_future(answer)
         try:
             waiting: set[asyncio.Future[Any]] = {task, self.lost}
+            await self._left(waiting)
             await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return self._result(what, task)
@@ -125,6 +128,13 @@ class GatewaySession:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+
+    async def _left(self, unless: "set[asyncio.Future[Any]]") -> None:
+        """Wait until the first request of a task that was just made has left, unless something ends before."""
+        await asyncio.sleep(0)  # the task begins, and puts its request into the queue
+        drained = asyncio.ensure_future(self.ib.client.drained())
+        await asyncio.wait({drained, *unless}, return_when=asyncio.FIRST_COMPLETED)
+        drained.cancel()
 
     def _result(self, what: str, task: "asyncio.Future[T]") -> T:
         try:
