@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,7 +82,7 @@ class GatewaySession:
         self.restored = asyncio.Event()
         self.restored.set()
         self.lost: asyncio.Future[OptDataError] = asyncio.get_running_loop().create_future()
-        self._outage_began = asyncio.Event()
+        self._is_warned = False
         ib.wrapper.listeners.append(self._on_message)
         ib.disconnectedEvent += self._on_disconnect
 
@@ -184,9 +185,16 @@ class GatewaySession:
         if effect is Effect.STOPS_ALL:
             self.stop(error_from_code(code, text))
         elif effect is Effect.SLOW_DOWN:
-            log.warning("gateway %s: %s", code, text)
-            if code == PACING_STRIKE:
-                self.share.struck()
+            self._heed(code, text)
+
+    def _heed(self, code: int, text: str) -> None:
+        """Slow down after a strike, and after a warning that was nearly one; most warnings only say how well we do."""
+        if code == PACING_STRIKE or warns_of_a_strike(text):
+            log.warning("gateway %s: %s; sending at half the rate", code, text)
+            self.share.struck()
+        elif not self._is_warned:
+            self._is_warned = True
+            log.info("gateway %s: %s (told once)", code, text)
 
     def _on_disconnect(self) -> None:
         self.stop(self._unavailable("the gateway closed the connection"))
@@ -202,6 +210,20 @@ class GatewaySession:
             self.ib.client.disconnect()
         if not self.lost.done():
             self.lost.set_result(self._unavailable("the session is closed"))
+
+
+def warns_of_a_strike(text: str) -> bool:
+    """Whether a warning (code 0) counted as many messages as are allowed, or all but one.
+
+    Examples
+    --------
+    >>> warns_of_a_strike("Warning: Approaching max rate of 50 messages per second (44)")
+    False
+    >>> warns_of_a_strike("Warning: Approaching max rate of 50 messages per second (49)")
+    True
+    """
+    counts = re.search(r"max rate of (\d+) .*\((\d+)\)", text)
+    return counts is not None and int(counts[2]) >= int(counts[1]) - 1
 
 
 @contextlib.asynccontextmanager
