@@ -258,7 +258,7 @@ async def test_a_pacing_violation_stops_the_asking_and_the_next_try_goes_on(desk
 
 
 async def test_a_connection_lost_on_the_way_keeps_what_came(desk):
-    desk = desk({"feed": {"history_delay_s": 0.05}}, REBUILD__OPEN_REQUESTS="4", CAPTURE__PARALLEL_TASKS="4")
+    desk = desk({"feed": {"history_delay_s": 0.05}}, REBUILD__OPEN_REQUESTS="1")
     contracts = await discovered(desk)
     desk.gateway.control.set_clock(EVENING_ET)
 
@@ -278,7 +278,7 @@ async def test_a_connection_lost_on_the_way_keeps_what_came(desk):
 
 
 async def test_a_silent_history_service_is_given_up_soon(desk):
-    desk = desk(REBUILD__REQUEST_TIMEOUT_S="0.3")
+    desk = desk(REBUILD__REQUEST_TIMEOUT_S="0.3", REBUILD__OPEN_REQUESTS="10")
     contracts = await discovered(desk)
     desk.gateway.control.call("break_farm", farm="ushmds")
     desk.gateway.control.set_clock(EVENING_ET)
