@@ -3,6 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from opt_data.errors import CommitConflict, FileUnreadable, SchemaMismatch
@@ -270,6 +271,20 @@ def test_a_reader_of_nothing_gets_an_empty_table_with_the_schema(reader: ChainRe
     assert table.num_rows == 0
     assert {"conid", "bid", "known_at"} <= set(table.schema.names)
     assert reader.stored_contracts(DAY, "AAPL") == ()
+
+
+def test_rows_that_are_looked_at_in_part_are_those_that_are_read_whole(chains: ChainStore, reader: ChainReader) -> None:
+    commit(chains, "a", [quote_row(1), late_row(2), error_row(3)])
+    chains.commit_attempt(LAST_SLOT, "AAPL", "SMART", [quote_row(number, LAST_SLOT) for number in (1, 4)], ingest("b"))
+    whole, opened = reader.read_chain(DAY, "AAPL"), reader.open_chain(DAY, "AAPL")
+
+    commit(chains, "c", [quote_row(3)])  # later than the moment that was opened
+
+    assert opened.num_rows == 5
+    names = ["bid", "conid", "data_quality_flag"]
+    assert opened.select(names).equals(whole.select(names))
+    for numbers in ([4, 0, 2], [1], []):
+        assert opened.take(pa.array(numbers, pa.int64())).to_pylist() == [whole.to_pylist()[one] for one in numbers]
 
 
 def test_contracts_are_found_again_from_stored_rows(chains: ChainStore, reader: ChainReader) -> None:

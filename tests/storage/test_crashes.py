@@ -172,23 +172,37 @@ def test_a_commit_without_room_says_so_and_leaves_everything_as_it_was(root: Pat
 NO_PANDAS = """
 import sys
 from pathlib import Path
-from fakes.chain import SLOT, ingest, late_row, quote_row
+from fakes.chain import SESSION, SLOT, SLOTS, ingest, late_row, quote_row
 from fakes.clock import FixedClock
+from opt_data.core.contracts import ContractSet, Underlying
 from opt_data.core.slot_account import Expectation
+from opt_data.storage.chain_reader import ChainReader
 from opt_data.storage.chain_store import ChainStore
+from opt_data.storage.daily_store import DailyStore
+from opt_data.storage.layout import ChainView
 from opt_data.storage.ledger import SlotLedger
 from opt_data.storage.local import LocalObjectStore
+from opt_data.tables.datasets import DAILY_CLEAN
+from opt_data.transforms.rollup import roll_up
+from opt_data.transforms.rollup_columns import RollupRules
 assert "pyarrow" not in sys.modules
 port, clock = LocalObjectStore(Path(sys.argv[1])), FixedClock(SLOT.instant_utc)
 chains = ChainStore(port, clock)
 for attempt in (1, 2):
     chains.commit_attempt(SLOT, "AAPL", "SMART", [late_row(1), quote_row(2)], ingest(f"a{attempt}", attempt))
     SlotLedger(port, clock, chains).update(SLOT, [Expectation("AAPL", "SMART", frozenset({1, 2, attempt + 2}))])
+day, made = SESSION.day, SLOT.instant_utc
+contracts = ContractSet(Underlying("AAPL", conid=265598), day, 700.0, "previous_close", (), made, day, "x")
+reader = ChainReader(port)
+slots, close = reader.open_chain(day, "AAPL"), reader.open_chain(day, "AAPL", view=ChainView.CLOSE)
+DailyStore(port, ChainView.DAILY_CLEAN, DAILY_CLEAN).derive(
+    day, "AAPL", "SMART", lambda: roll_up(close, slots, contracts, "SMART", RollupRules(SLOTS, True, True))
+)
 print("pandas" in sys.modules)
 """
 
 
-def test_committing_imports_pyarrow_when_it_must_and_pandas_never(root: Path) -> None:
+def test_committing_and_rolling_up_import_pyarrow_when_they_must_and_pandas_never(root: Path) -> None:
     assert python("-c", NO_PANDAS, str(root)) == "False\n"
 
 

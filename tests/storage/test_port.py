@@ -40,6 +40,8 @@ def test_keys_are_listed_by_prefix_in_order(port: ObjectStore) -> None:
     assert list(port.list("x/")) == ["x/slot_03_a", "x/slot_03_b", "x/slot_04_a", "x/y/slot_03_c"]
     assert list(port.list("x")) == ["x/slot_03_a", "x/slot_03_b", "x/slot_04_a", "x/y/slot_03_c", "xx/slot_03_d"]
     assert list(port.list("nothing/here/")) == []
+    assert list(port.list("x/slot_03_a/")) == []
+    assert list(port.list("x/../xx/")) == []
 
 
 def test_deleting_is_final_idempotent_and_can_be_conditional(port: ObjectStore) -> None:

@@ -15,7 +15,8 @@ from opt_data.pipelines.merge_open_interest import take_in_open_interest
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.daily_store import DailyStore
 from opt_data.storage.layout import ChainView
-from opt_data.transforms.rollup import RollupRules, roll_up
+from opt_data.transforms.rollup import roll_up
+from opt_data.transforms.rollup_columns import RollupRules
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,8 +96,8 @@ def roll_up_session(
         raise SlotNotBegun(f"the session of {day} has not closed yet: there is no day to roll up")
 
     def derive() -> "pa.Table":
-        close = stores.reader.read_chain(day, symbol, view=ChainView.CLOSE)
-        intraday = stores.reader.read_chain(day, symbol)
+        close = stores.reader.open_chain(day, symbol, view=ChainView.CLOSE)
+        intraday = stores.reader.open_chain(day, symbol)
         if not close.num_rows + intraday.num_rows:
             raise NothingToRollUp(
                 f"{symbol} has no stored row on {day}, neither of the close nor of a slot: clear its close_snapshot "

@@ -1,17 +1,19 @@
 """Reading chains back; never writes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from opt_data.core.contracts import OptionContract
+from opt_data.storage.chain_files import ChainFiles
 from opt_data.storage.layout import ChainView, ChainWeek, slot_of_key, symbol_prefix
 from opt_data.storage.packed_files import read_packed
-from opt_data.storage.parquet import decode
+from opt_data.storage.parquet import StoredTable, read_together
 from opt_data.storage.port import ObjectStore
 from opt_data.storage.swaps import Located, WeekSwaps
 from opt_data.tables.arrow import empty_table
 from opt_data.tables.datasets import CLEAN_CHAIN_INTRADAY, RAW_CHAIN_INTRADAY, Dataset
+from opt_data.tables.stored_rows import StoredRows
 from opt_data.transforms.clean import best_rows
 
 if TYPE_CHECKING:
@@ -71,52 +73,68 @@ class ChainReader:
         ValueError
             ``as_of`` is naive, or the symbol is not one.
         """
-        import pyarrow as pa
+        if as_of is not None:
+            return self._known_at(as_of, day, symbol, slot, view)
+        rows = self._open(day, symbol, slot, view)
+        return rows.read() if isinstance(rows, ChainFiles) else rows
+
+    def open_chain(self, day: date, symbol: str, *, view: ChainView = ChainView.INTRADAY) -> StoredRows:
+        """The same rows of all slots, for callers that look at some columns of them, or at some rows.
+
+        They are of one moment, whenever they are looked at.
+
+        Raises
+        ------
+        FileUnreadable
+            A file is damaged; damage in a column's values may show only when it is looked at.
+        SchemaMismatch
+            A file lacks a column or has one that nobody knows.
+        ValueError
+            The symbol is not one.
+        """
+        return self._open(day, symbol, None, view)
+
+    def _open(self, day: date, symbol: str, slot: int | None, view: ChainView) -> "ChainFiles | pa.Table":
+        week = ChainWeek.of_day(day, view)
+        prefix = symbol_prefix("clean", day, symbol, view)
+
+        def load(located: Callable[[str], list[Located]]) -> "tuple[dict[str, StoredTable], pa.Table]":
+            files = self._slot_files(located(prefix), CLEAN_CHAIN_INTRADAY, slot)
+            packed = read_packed(self._port, located(week.packed_prefix), CLEAN_CHAIN_INTRADAY, symbol, day, slot)
+            return files, packed
+
+        files, packed = WeekSwaps(self._port, week).consistent(load)
+        slots = [slot_of_key(key) for key in files]
+        if not packed.num_rows and None not in slots and len(set(slots)) == len(slots):
+            # one file a slot, each unique and sorted, listed in the slots' order: nothing is left to choose
+            return ChainFiles(list(files.values()), CLEAN_CHAIN_INTRADAY)
+        if not files and len(packed.column("exchange").unique()) == 1:
+            return packed.combine_chunks()  # sorted and unique, as it was before it was compacted
+        return best_rows([*_tables(files, CLEAN_CHAIN_INTRADAY, slot), packed])
+
+    def _known_at(self, at: datetime, day: date, symbol: str, slot: int | None, view: ChainView) -> "pa.Table":
+        """What the attempts committed until an instant give."""
         import pyarrow.compute as pc
 
-        layer, dataset = "clean", CLEAN_CHAIN_INTRADAY
-        if as_of is not None:
-            if as_of.tzinfo is None:
-                raise ValueError(f"as_of {as_of!r} has no time zone")
-            layer, dataset = "raw", RAW_CHAIN_INTRADAY
-        week = ChainWeek.of_day(day, view)
-        prefix = symbol_prefix(layer, day, symbol, view)
+        if at.tzinfo is None:
+            raise ValueError(f"as_of {at!r} has no time zone")
+        prefix = symbol_prefix("raw", day, symbol, view)
+        files = WeekSwaps(self._port, ChainWeek.of_day(day, view)).consistent(
+            lambda located: self._slot_files(located(prefix), RAW_CHAIN_INTRADAY, slot)
+        )
+        tables = [table.filter(pc.field("known_at") <= at) for table in _tables(files, RAW_CHAIN_INTRADAY, slot)]
+        return best_rows(tables) if tables else empty_table(CLEAN_CHAIN_INTRADAY)
 
-        def load(located: Callable[[str], list[Located]]) -> tuple[list[pa.Table], list[int | None], pa.Table]:
-            tables, slots = self._slot_files(located(prefix), dataset, slot)
-            parts = located(week.packed_prefix) if layer == "clean" else []
-            return tables, slots, read_packed(self._port, parts, dataset, symbol, day, slot)
-
-        tables, slots, packed = WeekSwaps(self._port, week).consistent(load)
-        if as_of is not None:
-            tables = [table.filter(pc.field("known_at") <= as_of) for table in tables]
-        if slot is not None:
-            tables = [table.filter(pc.field("slot_30m") == slot) for table in tables]
-        if packed.num_rows:
-            if not tables and len(packed.column("exchange").unique()) == 1:
-                return packed.combine_chunks()  # sorted and unique, as it was before it was compacted
-            return best_rows([*tables, packed])
-        if not tables:
-            return empty_table(CLEAN_CHAIN_INTRADAY)
-        if layer == "clean" and None not in slots and len(set(slots)) == len(slots):
-            # one file a slot, each unique and sorted, listed in the slots' order: nothing is left to choose
-            return pa.concat_tables(tables).combine_chunks()
-        return best_rows(tables)
-
-    def _slot_files(
-        self, files: Sequence[Located], dataset: Dataset, slot: int | None
-    ) -> "tuple[list[pa.Table], list[int | None]]":
-        """The tables of files of one slot or all, and which slot each is of."""
-        tables, slots = [], []
-        for file in files:
-            file_slot = slot_of_key(file.key)
-            if not file.key.endswith(".parquet") or (slot is not None and file_slot not in (slot, None)):
+    def _slot_files(self, located: Sequence[Located], dataset: Dataset, slot: int | None) -> dict[str, StoredTable]:
+        """The files of one slot or all, by key; those that may be of any slot are among them."""
+        files = {}
+        for one in located:
+            if not one.key.endswith(".parquet") or (slot is not None and slot_of_key(one.key) not in (slot, None)):
                 continue
-            stored = self._port.read(file.stored_at)
+            stored = self._port.read(one.stored_at)
             if stored is not None:
-                tables.append(decode(stored.data, dataset, origin=file.key))
-                slots.append(file_slot)
-        return tables, slots
+                files[one.key] = StoredTable(stored.data, dataset, origin=one.key)
+        return files
 
     def stored_contracts(
         self, day: date, symbol: str, *, view: ChainView = ChainView.INTRADAY
@@ -127,3 +145,11 @@ class ChainReader:
         rows = self.read_chain(day, symbol, view=view).select(names).to_pylist()
         contracts = {row["conid"]: OptionContract(**row) for row in rows}
         return tuple(contracts[conid] for conid in sorted(contracts))
+
+
+def _tables(files: Mapping[str, StoredTable], dataset: Dataset, slot: int | None) -> "list[pa.Table]":
+    """Each file's rows, of one slot or all."""
+    import pyarrow.compute as pc
+
+    tables = [read_together([file], dataset) for file in files.values()]
+    return tables if slot is None else [table.filter(pc.field("slot_30m") == slot) for table in tables]

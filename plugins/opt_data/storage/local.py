@@ -82,14 +82,18 @@ class LocalObjectStore:
                 self._swept = True
             with self._staged(data) as staged, self._locked(key):
                 self._compare(path, key, expected)
-                self._make_directory(path.parent)
+                made = self._make_directory(path.parent, syncs=False)
                 staged.rename(path)
-                _sync_directory(path.parent)
+                for directory in (path.parent, *made):
+                    _sync_directory(directory)
         return _version(data)
 
     def list(self, prefix: str) -> Iterator[str]:
+        folder = prefix[: prefix.rfind("/") + 1]
+        if folder and not _is_key(folder.removesuffix("/")):
+            return
         with _explained(self.root / prefix):
-            yield from sorted(self._walk("", prefix))
+            yield from sorted(self._walk(folder, prefix))
 
     def delete(self, key: str, *, expected: str | None = None) -> None:
         path = self.path_of(key)
@@ -217,22 +221,29 @@ class LocalObjectStore:
             found = "is gone" if current == MUST_NOT_EXIST else "exists" if expected == MUST_NOT_EXIST else "changed"
             raise CommitConflict(f"{key} {found}: another writer was faster")
 
-    def _make_directory(self, directory: Path) -> None:
-        """Create a directory and its parents so that a power cut cannot lose them."""
+    def _make_directory(self, directory: Path, *, syncs: bool = True) -> tuple[Path, ...]:
+        """Create a directory and its parents; returns the directories that hold the new ones, lowest first.
+
+        They are synced, so that a power cut cannot lose them, unless the caller does it once the file is there too:
+        then mostly one flush serves all.
+        """
         if directory.is_dir():
-            return
+            return ()
         if directory != self.root:
-            self._make_directory(directory.parent)
+            above: tuple[Path, ...] = self._make_directory(directory.parent, syncs=syncs)
             directory.mkdir(exist_ok=True)
         else:
+            above = ()
             directory.mkdir(parents=True, exist_ok=True)
-        _sync_directory(directory.parent)
+        if syncs:
+            _sync_directory(directory.parent)
+        return (directory.parent, *above)
 
     def _walk(self, folder: str, prefix: str) -> Iterator[str]:
         """Keys below one folder key (empty or ending in ``/``), entering only folders that can hold the prefix."""
         try:
             entries = list(os.scandir(self.root / folder))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         for entry in entries:
             key = folder + entry.name
@@ -246,9 +257,13 @@ class LocalObjectStore:
 
 
 def _check_key(key: str) -> None:
-    parts = key.split("/")
-    if not key or "\0" in key or any(part in ("", ".", "..") for part in parts) or parts[0] in (STAGING, LOCKS):
+    if not _is_key(key):
         raise ValueError(f"{key!r} is not a key")
+
+
+def _is_key(key: str) -> bool:
+    parts = key.split("/")
+    return "\0" not in key and parts[0] not in (STAGING, LOCKS) and not any(part in ("", ".", "..") for part in parts)
 
 
 def _version(data: bytes | memoryview) -> str:

@@ -1,9 +1,10 @@
 """Tables as the bytes of one Parquet file, and back."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from opt_data.errors import FileUnreadable
-from opt_data.tables.arrow import arrow_schema, conform
+from opt_data.tables.arrow import arrow_schema, check_schema, empty_table, schema_of, with_schema
 from opt_data.tables.column import ColumnType
 from opt_data.tables.datasets import Dataset
 
@@ -29,7 +30,7 @@ def encode(table: "pa.Table", dataset: Dataset, *, codec: str = HOT_CODEC) -> by
     import pyarrow.parquet as pq
 
     schema = arrow_schema(dataset)
-    ordered = table.sort_by([(name, "ascending") for name in dataset.sort_order]).combine_chunks().cast(schema)
+    ordered = _in_order(table, dataset).combine_chunks().cast(schema)
     sink = pa.BufferOutputStream()
     pq.write_table(
         ordered, sink, compression=codec,
@@ -37,6 +38,16 @@ def encode(table: "pa.Table", dataset: Dataset, *, codec: str = HOT_CODEC) -> by
         write_page_checksum=True,
     )  # fmt: skip
     return bytes(sink.getvalue())
+
+
+def _in_order(table: "pa.Table", dataset: Dataset) -> "pa.Table":
+    """Sorted as the data set says; mostly it is already, and moving a hundred columns costs more than looking."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in dataset.sort_order])
+    is_sorted = not len(order) or bool((np.diff(np.frombuffer(order.buffers()[1], np.uint64)[: len(order)]) == 1).all())
+    return table if is_sorted else table.take(order)
 
 
 def decode(data: bytes, dataset: Dataset, *, origin: str) -> "pa.Table":
@@ -49,13 +60,64 @@ def decode(data: bytes, dataset: Dataset, *, origin: str) -> "pa.Table":
     SchemaMismatch
         They are, but hold another table.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    return read_together([StoredTable(data, dataset, origin=origin)], dataset)
 
-    try:
-        # the file itself, not pq.read_table: that would take name=value folders of a path for columns
-        with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
-            table = file.read(use_threads=False)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise FileUnreadable(f"{origin} is no readable Parquet file: {error}", path=origin) from error
-    return conform(table, dataset, origin=origin)
+
+class StoredTable:
+    """The bytes of one Parquet file, of which only what is asked for is decoded.
+
+    Raises
+    ------
+    FileUnreadable
+        The bytes are not a whole Parquet file. Damage inside a column shows when that column is read.
+    SchemaMismatch
+        They are, but hold another table.
+    """
+
+    def __init__(self, data: bytes, dataset: Dataset, *, origin: str) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._origin = origin
+        try:
+            # the file itself, not pq.read_table: that would take name=value folders of a path for columns
+            self._file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise self._unreadable(error) from error
+        check_schema(self._file.schema_arrow, dataset, origin=origin)
+
+    @property
+    def num_rows(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def read(self, names: Sequence[str] | None) -> "pa.Table":
+        """Some columns as they are stored, or all; those that the file lacks are left out."""
+        import pyarrow as pa
+
+        columns = None if names is None else list(names)
+        try:
+            return self._file.read(columns=columns, use_threads=False)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> FileUnreadable:
+        return FileUnreadable(f"{self._origin} is no readable Parquet file: {error}", path=self._origin)
+
+
+def read_together(files: Sequence[StoredTable], dataset: Dataset, names: tuple[str, ...] | None = None) -> "pa.Table":
+    """The rows of several files of a data set, one after the other; some columns or all, with the data set's types.
+
+    Raises
+    ------
+    FileUnreadable
+        A file is damaged.
+    """
+    import pyarrow as pa
+
+    if not files:
+        return empty_table(dataset) if names is None else empty_table(dataset).select(list(names))
+    schema = arrow_schema(dataset) if names is None else schema_of(dataset, names)
+    tables = [file.read(names) for file in files]
+    if any(not table.schema.equals(tables[0].schema) for table in tables):
+        tables = [with_schema(table, schema) for table in tables]
+    return with_schema(pa.concat_tables(tables), schema)

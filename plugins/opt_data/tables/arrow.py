@@ -52,6 +52,37 @@ def arrow_schema(dataset: Dataset) -> "pa.Schema":
     )
 
 
+@cache
+def schema_of(dataset: Dataset, names: tuple[str, ...]) -> "pa.Schema":
+    """The data set's schema with some of its columns only, in the order given."""
+    import pyarrow as pa
+
+    whole = arrow_schema(dataset)
+    return pa.schema([whole.field(name) for name in names], metadata=whole.metadata)
+
+
+def check_schema(found: "pa.Schema", dataset: Dataset, *, origin: str) -> None:
+    """Look whether a stored table's columns are a data set's; nullable ones may be absent, as in an older file.
+
+    Raises
+    ------
+    SchemaMismatch
+        A column that may not be null is absent, a type does not fit, or there is a column nobody knows.
+    """
+    schema = arrow_schema(dataset)
+    if found.equals(schema):
+        return
+    if unknown := sorted(set(found.names) - set(schema.names)):
+        raise SchemaMismatch(f"{origin}: column {unknown[0]!r} is not a column of {dataset.name}")
+    for field in schema:
+        if field.name in found.names:
+            kind = found.field(field.name).type
+            if kind != field.type:
+                raise SchemaMismatch(f"{origin}: column {field.name!r} is {kind}, expected {field.type}")
+        elif not field.nullable:
+            raise SchemaMismatch(f"{origin}: column {field.name!r} of {dataset.name} is absent")
+
+
 def conform(table: "pa.Table", dataset: Dataset, *, origin: str) -> "pa.Table":
     """Bring a stored table to a data set's schema: columns in order, nullable ones that an older file lacks as nulls.
 
@@ -67,28 +98,24 @@ def conform(table: "pa.Table", dataset: Dataset, *, origin: str) -> "pa.Table":
     Raises
     ------
     SchemaMismatch
-        A column that may not be null is absent, a type does not fit, or there is a column nobody knows.
+        The columns are not the data set's (``check_schema``).
     """
+    check_schema(table.schema, dataset, origin=origin)
+    return with_schema(table, arrow_schema(dataset))
+
+
+def with_schema(table: "pa.Table", schema: "pa.Schema") -> "pa.Table":
+    """A table whose columns have passed ``check_schema``, with exactly the schema's columns; absent ones as nulls."""
     import pyarrow as pa
 
-    schema = arrow_schema(dataset)
     if table.schema.equals(schema):
         return pa.Table.from_arrays(table.columns, schema=schema)
-    unknown = sorted(set(table.schema.names) - set(schema.names))
-    if unknown:
-        raise SchemaMismatch(f"{origin}: column {unknown[0]!r} is not a column of {dataset.name}")
-    arrays: list[pa.ChunkedArray] = []
-    for field in schema:
-        if field.name in table.schema.names:
-            column = table.column(field.name)
-            if column.type != field.type:
-                raise SchemaMismatch(f"{origin}: column {field.name!r} is {column.type}, expected {field.type}")
-            arrays.append(column)
-        elif field.nullable:
-            arrays.append(pa.chunked_array([pa.nulls(table.num_rows, field.type)]))
-        else:
-            raise SchemaMismatch(f"{origin}: column {field.name!r} of {dataset.name} is absent")
-    return pa.table(arrays, schema=schema)
+    held = set(table.schema.names)
+    arrays = [
+        table.column(field.name) if field.name in held else pa.chunked_array([pa.nulls(table.num_rows, field.type)])
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def empty_table(dataset: Dataset) -> "pa.Table":

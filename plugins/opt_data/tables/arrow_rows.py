@@ -1,8 +1,8 @@
 """Checked rows as Arrow tables, and tables as rows, without pandas.
 
-If pandas is installed, ``pyarrow.array`` of a list imports it to ask whether the list is one of its objects, and so
-does ``to_pylist`` of instants with a time zone: more than a second of CPU in every capture task, for nothing. Arrays
-made from buffers, and instants read as whole numbers, do not.
+If pandas is installed, ``pyarrow.array`` of a list imports it to ask whether the list is one of its objects, and so do
+``pyarrow.scalar``, ``to_numpy``, and ``to_pylist`` of instants with a time zone: more than a second of CPU in a task.
+Arrays made from buffers, and instants read as whole numbers, do not.
 """
 
 from array import array
@@ -15,6 +15,7 @@ from opt_data.tables.column import ColumnType
 from opt_data.tables.datasets import Dataset
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 _EPOCH_DAY = date(1970, 1, 1)
@@ -54,6 +55,23 @@ def rows_from_table(table: "pa.Table", names: Sequence[str] = ()) -> list[dict[s
             if row[name] is not None:
                 row[name] = _EPOCH + row[name] * _MICROSECOND
     return rows
+
+
+def column_numbers(column: "pa.Array", kind: ColumnType) -> "np.ndarray[Any, Any]":
+    """The values of a column of fixed width; NaN for an absent float, anything for another absent value."""
+    import numpy as np
+
+    held = np.frombuffer(column.buffers()[1], _WIDTHS[kind]) if len(column) else np.empty(0, _WIDTHS[kind])
+    values = held[column.offset : column.offset + len(column)]
+    return np.where(column_truths(column.is_valid()), values, np.nan) if kind is ColumnType.FLOAT64 else values
+
+
+def column_truths(column: "pa.Array") -> "np.ndarray[Any, Any]":
+    """The values of a column of truths; anything for an absent one."""
+    import numpy as np
+
+    bits = np.frombuffer(column.buffers()[1], np.uint8) if len(column) else np.empty(0, np.uint8)
+    return np.unpackbits(bits, bitorder="little")[column.offset : column.offset + len(column)].astype(bool)
 
 
 def row_numbers(numbers: Sequence[int]) -> "pa.Array":

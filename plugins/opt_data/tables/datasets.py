@@ -11,9 +11,9 @@ from opt_data.tables.ledger_columns import LEDGER_COLUMNS
 from opt_data.tables.open_interest_columns import OPEN_INTEREST_COLUMNS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """One kind of stored table.
+    """One kind of stored table; each is made once, so that two are equal only if they are the same.
 
     ``path`` is where its files lie below the data root; ``partitions`` are the ``name=value`` folders in it.
     ``sort_order`` holds within a file.

@@ -16,7 +16,9 @@ from opt_data.tables.arrow_rows import rows_from_table, table_from_rows
 from opt_data.tables.chain_columns import QUOTE_VALUES
 from opt_data.tables.datasets import CLEAN_CHAIN_INTRADAY, DAILY_CLEAN
 from opt_data.tables.row_check import checked_rows
-from opt_data.transforms.rollup import RollupRules, roll_up, underlying_close
+from opt_data.transforms.rollup import roll_up
+from opt_data.transforms.rollup_columns import RollupRules
+from opt_data.transforms.rollup_sources import underlying_close
 from tests.fakes.chain import LAST_SLOT, SESSION, SLOTS, Row, contract_row, error_row, late_row, quote_row, stored_row
 
 BELL = LAST_SLOT.instant_utc

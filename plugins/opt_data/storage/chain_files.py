@@ -1,0 +1,76 @@
+"""The rows of one symbol-day, decoded only as far as somebody looks at them."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from opt_data.storage.parquet import StoredTable, read_together
+from opt_data.tables.arrow_rows import row_numbers
+from opt_data.tables.datasets import Dataset
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ChainFiles:
+    """Several files' rows as one table: ``StoredRows``.
+
+    The files' bytes are held, so that what is decoded later is of the same moment. A row of a hundred columns is mostly
+    not looked at: of a day's slots a rollup needs seven columns, and whole rows of one or two files.
+
+    Parameters
+    ----------
+    files
+        In the order of their rows.
+    dataset
+        What the rows are.
+    """
+
+    def __init__(self, files: Sequence[StoredTable], dataset: Dataset) -> None:
+        self._files = files
+        self._dataset = dataset
+        self._starts = [0, *accumulate(file.num_rows for file in files)]
+
+    @property
+    def num_rows(self) -> int:
+        return self._starts[-1]
+
+    def read(self) -> "pa.Table":
+        """All rows and columns.
+
+        Raises
+        ------
+        FileUnreadable
+            A file is damaged.
+        """
+        return read_together(self._files, self._dataset).combine_chunks()
+
+    def select(self, names: Sequence[str]) -> "pa.Table":
+        """Some columns of all rows.
+
+        Raises
+        ------
+        FileUnreadable
+            A file is damaged in one of them.
+        """
+        return read_together(self._files, self._dataset, tuple(names))
+
+    def take(self, numbers: "pa.Array") -> "pa.Table":
+        """Whole rows by their numbers, in that order.
+
+        Raises
+        ------
+        FileUnreadable
+            A file with one of the rows is damaged.
+        """
+        rows = numbers.to_pylist()
+        places = [bisect_right(self._starts, row) - 1 for row in rows]
+        wanted = sorted(set(places))
+        table = read_together([self._files[place] for place in wanted], self._dataset)
+        counts = (self._files[place].num_rows for place in wanted)
+        shifts = {
+            place: start - self._starts[place]
+            for place, start in zip(wanted, accumulate(counts, initial=0), strict=False)
+        }
+        return table.take(row_numbers([row + shifts[place] for row, place in zip(rows, places, strict=True)]))
