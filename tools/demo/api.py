@@ -1,5 +1,6 @@
 """Airflow's REST API, as far as the demo needs it."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from tools.demo.errors import DemoFailed
 NOT_FOUND = 404
 CONFLICT = 409
 BUSY = 503
+BUSY_TRIES = 40
+BUSY_WAIT_S = 0.5
 BAD_REQUEST = 400
 
 
@@ -18,12 +21,27 @@ class AirflowApi:
     """A logged-in client of the API server at ``address``; asks for a new token when the old one is refused.
 
     Proxies of the environment are not used: the server listens on loopback.
+
+    Parameters
+    ----------
+    busy_wait_s
+        How long to wait before asking a busy server again.
+    transport
+        Stands in for the network in tests.
     """
 
-    def __init__(self, address: str, password: str) -> None:
+    def __init__(
+        self,
+        address: str,
+        password: str,
+        *,
+        busy_wait_s: float = BUSY_WAIT_S,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.address = address
         self._password = password
-        self._client = httpx.Client(base_url=address, timeout=30.0, trust_env=False)
+        self._busy_wait_s = busy_wait_s
+        self._client = httpx.Client(base_url=address, timeout=30.0, trust_env=False, transport=transport)
 
     def close(self) -> None:
         self._client.close()
@@ -89,13 +107,10 @@ class AirflowApi:
         return runs
 
     def create_backfill(self, dag_id: str, first: str, last: str) -> bool:
-        """Create runs for the logical dates that have none; False if that is not possible now.
-
-        Another backfill of the DAG is going on, or the database is busy.
-        """
+        """Create runs for the logical dates that have none; False while another backfill of the DAG is going on."""
         body = {"dag_id": dag_id, "from_date": first, "to_date": last, "reprocess_behavior": "none"}
         response = self._send("POST", "/backfills", json=body)
-        if response.status_code in (CONFLICT, BUSY):
+        if response.status_code == CONFLICT:
             return False
         self._body("POST", "/backfills", response)
         return True
@@ -144,6 +159,15 @@ class AirflowApi:
         return self._body(method, path, self._send(method, path, **request))
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Send, and again for as long as Airflow says that its database is busy and that nothing was done."""
+        for _ in range(BUSY_TRIES):
+            response = self._send_once(method, path, **request)
+            if response.status_code != BUSY:
+                break
+            time.sleep(self._busy_wait_s)
+        return response
+
+    def _send_once(self, method: str, path: str, **request: Any) -> httpx.Response:
         response = self._client.request(method, f"/api/v2{path}", **request)
         if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             self._log_in()
