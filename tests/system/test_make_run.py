@@ -26,9 +26,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 UNIVERSE = ["AAPL", "MSFT", "NVDA", "SPX", "SPY"]
 MONDAY, NEXT_MONDAY = "2025-11-24", "2025-12-01"
-LIMIT_S = 300.0
+LIMIT_S = 480.0
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1500)
 
 
 class Demo:
