@@ -443,3 +443,31 @@ async def test_rolling_up_again_keeps_what_the_morning_brought(mornings) -> None
 
     assert office.desk.daily() == before
     assert {conid: before[conid]["open_interest"] for conid in office.conids(MONDAY)} == office.truth(MONDAY, TUESDAY)
+
+
+async def test_what_a_killed_run_stored_reaches_the_day_with_the_next_one_even_when_nothing_is_asked(
+    mornings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = mornings()
+    await office.freeze(MONDAY)
+    office.control.faults(silent_conids=office.conids(MONDAY)[:1])
+    stores = office.desk.stores
+    rows = checked_rows(DAILY_CLEAN, [daily_row(conid) for conid in office.conids(MONDAY)])
+    stores.daily.derive(MONDAY, "AAPL", "SMART", lambda: table_from_rows(rows, DAILY_CLEAN))
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr("opt_data.pipelines.enrich_open_interest.merge_open_interest", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await office.read_twice(MONDAY, TUESDAY)
+    stored = office.accepted(MONDAY)
+    assert 0 < len(stored) < len(office.conids(MONDAY))
+    assert {row["open_interest"] for row in stores.daily.read(MONDAY, "AAPL").to_pylist()} == {None}
+
+    office.at(WEDNESDAY, "06:31")  # too late to ask for the few that are missing
+    assert (await office.read(MONDAY)).asked == 0
+
+    filled = {row["conid"]: row["open_interest"] for row in stores.daily.read(MONDAY, "AAPL").to_pylist()}
+    assert {conid: value for conid, value in filled.items() if value is not None} == stored

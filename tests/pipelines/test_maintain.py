@@ -100,6 +100,18 @@ def test_a_finished_week_is_compacted_and_told_with_files_bytes_codec_and_second
     assert len(lines(stores)) == 1
 
 
+def test_a_damaged_compacted_file_is_built_again_at_once_and_told(stores: Stores, port: LocalObjectStore) -> None:
+    fill(stores.chains)
+    before = plain_rows(port)
+    maintain(SATURDAY, stores=stores)
+    path = port.path_of(WEEK.part_key(0))
+    path.write_bytes(path.read_bytes()[:-100])
+    maintain(SATURDAY, stores=stores)
+    assert plain_rows(port) == before
+    line = lines(stores)[-1]
+    assert (line["reason"], len(line["set_aside"])) == ("a damaged compacted file", 1)
+
+
 def test_two_weeks_later_it_becomes_zstd(stores: Stores, port: LocalObjectStore) -> None:
     fill(stores.chains)
     before = plain_rows(port)
@@ -189,12 +201,13 @@ def test_retiring_everything_is_refused_and_the_rest_is_done(stores: Stores, por
 
 def test_a_second_upkeep_at_once_refuses_and_does_nothing(stores: Stores, port: LocalObjectStore) -> None:
     fill(stores.chains)
-    before = list(port.list("clean/"))
+    files, rows = list(port.list("clean/")), plain_rows(port)
     with stores.weeks.alone(), pytest.raises(AlreadyRunning):
         maintain(SATURDAY, stores=stores)
-    assert list(port.list("clean/")) == before
+    assert list(port.list("clean/")) == files
     maintain(SATURDAY, stores=stores)
     assert len(list(port.list("clean/"))) == 1
+    assert plain_rows(port) == rows
 
 
 def test_what_a_killed_upkeep_left_is_finished_first(stores: Stores, port: LocalObjectStore) -> None:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from opt_data.core.file_sizes import SizeLimits
-from opt_data.errors import AlreadyRunning, CommitConflict, StorageUnavailable
+from opt_data.errors import AlreadyRunning, CommitConflict, FileUnreadable, StorageUnavailable
 from opt_data.storage.chain_reader import ChainReader
 from opt_data.storage.chain_store import ChainStore
 from opt_data.storage.layout import ChainPartition
@@ -308,6 +308,33 @@ def test_cut_off_anywhere_readers_of_ours_see_the_same_and_the_next_one_finishes
     assert calls > 8
     # a plain reader sees rows twice between the first and the last of the moves, and at no other moment
     assert doubtful <= 8
+
+
+def test_a_damaged_compacted_file_gives_way_in_one_step_wherever_the_work_is_cut_off(clock: FixedClock) -> None:
+    sound = MemoryObjectStore()
+    fill(ChainStore(sound, clock))
+    expected = plain_rows(sound)
+    pack(sound, clock, PackRules(SizeLimits(6_000, 12_000), 6, "snappy"))
+    sound.objects[WEEK.part_key(1)] = sound.objects[WEEK.part_key(1)][:-100]
+    refused = 0
+    for calls in range(200):
+        port = Interrupted(calls)
+        port.objects = dict(sound.objects)
+        try:
+            pack(port, clock)
+        except CutOff:
+            port.calls_left = 10_000
+            try:
+                assert through_our_reader(port) == expected
+            except FileUnreadable as error:
+                refused += error.path == WEEK.part_key(1)
+            pack(port, clock)
+            assert plain_rows(port) == expected == through_our_reader(port)
+            continue
+        break
+    else:
+        pytest.fail("it never came to its end")
+    assert 0 < refused < calls
 
 
 def test_two_at_once_on_one_week_do_not_mix(root: Path, clock: FixedClock) -> None:

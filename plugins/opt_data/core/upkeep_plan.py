@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 HOT_CODEC = "snappy"
+DAMAGED = "damaged"
+"""Stands for the codec of a compacted file that cannot be read."""
 
 SymbolDay = tuple[str, date]
 
@@ -27,8 +29,8 @@ class StoredWeek:
     """What is stored of one week of intraday chains.
 
     ``last_day`` is the last day with rows. ``loose_files`` are clean files of one slot each, ``packed_codecs`` the
-    codecs of the compacted ones. ``not_rolled_up`` are the symbol-days without rows in ``daily_clean``: looked up, and
-    of use, only for weeks old enough to be retired.
+    codecs of the compacted ones, ``DAMAGED`` among them if one cannot be read. ``not_rolled_up`` are the symbol-days
+    without rows in ``daily_clean``: looked up, and of use, only for weeks old enough to be retired.
     """
 
     monday: date
@@ -79,7 +81,7 @@ def plan_upkeep(weeks: Sequence[StoredWeek], today: date, rules: UpkeepRules) ->
       up. One symbol-day that is not holds back its week.
     * If every stored week would go, none goes: the date or the setting is more likely wrong than meant so.
     * A week is finished on its Saturday. Finished weeks with loose files are compacted, and so are those whose
-      compacted files do not have the cold codec though their last day is ``cold_after_days`` old.
+      compacted files do not have the cold codec though their last day is ``cold_after_days`` old, or cannot be read.
     """
     expired = [week for week in weeks if is_expired(week.last_day, today, rules.keep_days)]
     hold = tuple(HoldWeek(week.monday, week.not_rolled_up) for week in expired if week.not_rolled_up)
@@ -117,6 +119,8 @@ def _packing(week: StoredWeek, today: date, rules: UpkeepRules) -> PackWeek | No
     codec = rules.cold_codec if is_cold else HOT_CODEC
     if week.loose_files:
         return PackWeek(week.monday, codec, f"{week.loose_files} files of one slot")
+    if DAMAGED in week.packed_codecs:
+        return PackWeek(week.monday, codec, "a damaged compacted file")
     if is_cold and week.packed_codecs - {codec}:
         return PackWeek(week.monday, codec, f"{', '.join(sorted(week.packed_codecs))} to {codec}")
     return None

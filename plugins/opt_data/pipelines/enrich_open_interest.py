@@ -119,11 +119,13 @@ async def enrich_open_interest(
     on_file = read_open_interest(stores, day, symbol)
     expected = contracts_with_open_interest(contract_set)
     left = [contract for contract in expected if contract.conid not in on_file.accepted]
-    if not left:
-        merge_open_interest(stores, day, symbol, job.exchange)
-        return _outcome(job, expected, on_file)
     window = window_of(job.session, stores)
     now = session.clock.now()
+    if on_file.accepted or not left or now >= window.closes:
+        # also what a run stored that was killed before it got here
+        merge_open_interest(stores, day, symbol, job.exchange)
+    if not left:
+        return _outcome(job, expected, on_file)
     if now >= window.closes and is_enough(len(expected), len(left), stores):
         return _outcome(job, expected, on_file)
     _check_window(window, now)

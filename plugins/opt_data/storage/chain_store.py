@@ -151,6 +151,20 @@ class ChainStore:
         ordered = sorted(found, key=lambda item: (item[0].exchange, item[1]))
         return tuple(self._derive(partition, slot, keeps_existing=False) for partition, slot in ordered)
 
+    def attempts(self, partition: ChainPartition, slot: int, aside: dict[str, None]) -> "Iterator[pa.Table]":
+        """The readable raw attempts of one slot; unreadable ones are set aside under the keys put into ``aside``."""
+        for key in self._port.list(partition.raw_slot_prefix(slot)):
+            stored = self._port.read(key)
+            if stored is None:
+                continue
+            try:
+                table = decode(stored.data, RAW_CHAIN_INTRADAY, origin=key)
+            except FileUnreadable as error:
+                aside[keep_copy(self._port, key, stored, str(error))] = None
+                self._port.delete(key, expected=stored.version)
+                continue
+            yield table
+
     def _derive(self, partition: ChainPartition, slot: int, *, keeps_existing: bool) -> CleanSlot:
         """Read clean's version first, raw second, then write if the version still holds: whoever writes last has seen
         every attempt that was in raw before the other's write.
@@ -178,7 +192,7 @@ class ChainStore:
         """Derive and write; None if rows in compacted files would have to change."""
         key = partition.clean_key(slot)
         existing = self._port.read(key)
-        attempts = list(self._attempts(partition, slot, aside))
+        attempts = list(self.attempts(partition, slot, aside))
         packed = self._packed(partition, slot)
         tables = list(attempts)
         if packed.num_rows and (keeps_existing or not attempts):
@@ -213,20 +227,6 @@ class ChainStore:
         parts = [Located(key, key) for key in self._port.list(_week(partition).packed_prefix)]
         rows = read_packed(self._port, parts, CLEAN_CHAIN_INTRADAY, partition.symbol, partition.day, slot)
         return rows.filter(pc.field("exchange") == partition.exchange) if rows.num_rows else rows
-
-    def _attempts(self, partition: ChainPartition, slot: int, aside: dict[str, None]) -> "Iterator[pa.Table]":
-        """The readable raw attempts of one slot; unreadable ones are set aside."""
-        for key in self._port.list(partition.raw_slot_prefix(slot)):
-            stored = self._port.read(key)
-            if stored is None:
-                continue
-            try:
-                table = decode(stored.data, RAW_CHAIN_INTRADAY, origin=key)
-            except FileUnreadable as error:
-                aside[keep_copy(self._port, key, stored, str(error))] = None
-                self._port.delete(key, expected=stored.version)
-                continue
-            yield table
 
 
 def _week(partition: ChainPartition) -> ChainWeek:

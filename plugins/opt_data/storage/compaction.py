@@ -15,7 +15,7 @@ from opt_data.storage.packed_files import PackedFile
 from opt_data.storage.parquet import decode
 from opt_data.storage.part_writer import PackRules, PartWriter, StagedPart
 from opt_data.storage.port import ObjectMark, ObjectStore
-from opt_data.storage.quarantine import keep_copy
+from opt_data.storage.salvage import salvage_part
 from opt_data.storage.swaps import WeekSwaps
 from opt_data.tables.datasets import CLEAN_CHAIN_INTRADAY
 from opt_data.transforms.clean import best_rows
@@ -81,7 +81,8 @@ class WeekPacker:
                 except FileUnreadable as error:
                     if not error.path.startswith(week.packed_prefix):
                         raise
-                    self._salvage(week, swaps, error, aside)
+                    found = salvage_part(self._port, self._chains, week, error.path, str(error))
+                    aside.update(dict.fromkeys(found))
                     self._port.delete_all(folder)
         finally:
             swaps.clear(folder)
@@ -95,8 +96,9 @@ class WeekPacker:
             writer.write(rows, share_done=share)
             read += rows.num_rows
         parts = writer.finish()
-        self._check_staged(parts, read)
         with swaps.swapping():
+            # in here: whoever cleared the staged files before would find the old ones moved away for nothing
+            self._check_staged(parts, read)
             if {key: mark.tag for key, mark in marks.items()} != {mark.key: mark.tag for mark in self._marks(week)}:
                 raise CommitConflict(f"{week.name}: a file changed while the week was compacted")
             keys = _final_keys(week, marks, len(parts))
@@ -162,19 +164,6 @@ class WeekPacker:
                     staged += packed.rows
         if staged != rows:
             raise CommitConflict(f"{rows} rows were read, but {staged} written: the staged files were disturbed")
-
-    def _salvage(self, week: ChainWeek, swaps: WeekSwaps, error: FileUnreadable, aside: dict[str, None]) -> None:
-        """Set a damaged compacted file aside and derive the week's slots from raw where they are missing now."""
-        with swaps.swapping():
-            damaged = self._port.read(error.path)
-            if damaged is None:
-                return
-            aside[keep_copy(self._port, error.path, damaged, str(error))] = None
-            self._port.delete(error.path, expected=damaged.version)
-        for day in week.days:
-            raw = self._port.list(day_prefix("raw", day, week.view))
-            for symbol in sorted({partition_of_key(key).symbol for key in raw}):
-                self._chains.rebuild_clean(day, symbol)
 
 
 def _in_order(loose: "list[pa.Table]", held: "list[pa.Table]") -> "pa.Table":

@@ -1,5 +1,6 @@
 """Run logs: what each stage did, one JSON object a line, one file a task and day."""
 
+import errno
 import json
 import os
 import re
@@ -42,7 +43,8 @@ class RunLog:
     def append(self, task: str, day: date, record: Mapping[str, object]) -> Path:
         """Append one line. Lines of processes that write at once do not mix: each is a single append.
 
-        Dates, instants and enumerations are written as text.
+        Dates, instants and enumerations are written as text. A line that a kill or a full disk cut short stays as it
+        is; the next one begins on a line of its own.
 
         Raises
         ------
@@ -55,9 +57,9 @@ class RunLog:
         )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                os.write(file, (line + "\n").encode())
+                _write_whole(file, (("" if _ends_with_a_line(file) else "\n") + line + "\n").encode())
             finally:
                 os.close(file)
         except OSError as error:
@@ -106,6 +108,17 @@ def _record(line: str) -> dict[str, object] | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) else None
+
+
+def _ends_with_a_line(file: int) -> bool:
+    size = os.fstat(file).st_size
+    return size == 0 or os.pread(file, 1, size - 1) == b"\n"
+
+
+def _write_whole(file: int, data: bytes) -> None:
+    """Raise where less than all is taken, as by the last free block of a disk."""
+    if (written := os.write(file, data)) < len(data):
+        raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes were taken")
 
 
 def _is_before(name: str, day: date) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import uuid4
 
-from opt_data.core.upkeep_plan import StoredWeek, SymbolDay, is_expired
+from opt_data.core.upkeep_plan import DAMAGED, StoredWeek, SymbolDay, is_expired
 from opt_data.errors import CommitConflict, FileUnreadable
 from opt_data.storage.chain_store import ChainStore
 from opt_data.storage.compaction import PackedWeek, WeekPacker
@@ -178,7 +178,7 @@ class WeekStore:
             with PackedFile(file, CLEAN_CHAIN_INTRADAY, origin=key) as packed:
                 return packed.codecs, packed.symbol_days()
         except FileUnreadable:
-            return frozenset({"damaged"}), ()
+            return frozenset({DAMAGED}), ()
 
     def _not_rolled_up(self, monday: date, packed: set[SymbolDay]) -> tuple[SymbolDay, ...]:
         found = set(packed)

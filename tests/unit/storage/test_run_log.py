@@ -1,6 +1,7 @@
 """Run logs: one JSON object a line, whoever else writes."""
 
 import json
+import os
 import threading
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -78,3 +79,25 @@ def test_what_has_no_json_form_is_an_error_and_writes_nothing(tmp_path: Path) ->
     with pytest.raises(TypeError, match="object has no JSON form"):
         log.append("discovery", DAY, {"thing": object()})
     assert not log.path("discovery", DAY).exists()
+
+
+def test_a_line_that_was_cut_short_spoils_only_itself(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, CLOCK)
+    path = log.append("discovery", DAY, {"symbol": "AAPL"})
+    with path.open("a") as file:
+        file.write('{"logged_at": "2025-11-24T14:25:00+00:00", "symb')
+    log.append("discovery", DAY, {"symbol": "MSFT"})
+    first, cut, last = path.read_text().splitlines()
+    assert [json.loads(line)["symbol"] for line in (first, last)] == ["AAPL", "MSFT"]
+    assert cut.endswith('"symb')
+
+
+def test_a_line_that_finds_no_room_for_its_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = RunLog(tmp_path, CLOCK)
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, data: write(file, data[:7]))
+        with pytest.raises(StorageUnavailable, match="only 7 of"):
+            log.append("discovery", DAY, {"symbol": "AAPL"})
+    path = log.append("discovery", DAY, {"symbol": "MSFT"})
+    assert json.loads(path.read_text().splitlines()[-1])["symbol"] == "MSFT"
