@@ -13,7 +13,7 @@ symbol has no day or an instance failed.
 **When something is red** clear the red instance together with its downstream. A closing snapshot can be taken until
 30 minutes before the next open; only what is missing is asked for again. A rollup can be cleared at any time: equal
 rows write nothing. `adjust` red: the corporate-action table is wrong, and the message names line and remedy, or a
-stored day is damaged.
+symbol's day is missing or damaged.
 
 **Backfill** of a past date rolls up from stored rows, whatever they have become since; its closing snapshots are
 skipped, because IB serves the close of the newest session only.
@@ -85,3 +85,5 @@ with DAG(
         trigger_rule="all_done",
     )
     close_snapshot >> rollup >> adjust >> report
+    # Where only red instances are cleared, adjust may not be among them: the report waits for the rollups themselves.
+    rollup >> report

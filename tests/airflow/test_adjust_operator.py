@@ -53,6 +53,16 @@ def test_only_the_symbols_asked_for(stores: Stores) -> None:
     assert stores.adjusted.read(DAY, "MSFT").num_rows == 0
 
 
+def test_a_symbol_without_a_day_makes_it_red_so_that_clearing_what_is_red_adjusts_it_later(
+    stores: Stores, tmp_path: Path
+) -> None:
+    (day,) = (tmp_path / "data").rglob("underlying=AAPL/*/day.parquet")
+    day.unlink()
+    with pytest.raises(AdjustmentIncomplete, match=r"^not adjusted on 2025-11-24: AAPL: it has no day, clear"):
+        AdjustSessionOperator(task_id="adjust").execute(CONTEXT)
+    assert stores.adjusted.read(DAY, "MSFT").num_rows == 1
+
+
 def test_it_fails_after_the_others_were_adjusted(stores: Stores, tmp_path: Path) -> None:
     (damaged,) = (tmp_path / "data").rglob("underlying=AAPL/*/day.parquet")
     damaged.write_bytes(b"no parquet")

@@ -108,7 +108,7 @@ def test_the_day_is_rolled_up_and_reported_whatever_became_of_the_close(dag_bag)
         "eod_report": "all_done",
     }  # fmt: skip
     assert dag.get_task("rollup").upstream_task_ids == {"plan", "close_snapshot"}
-    assert dag.get_task("eod_report").upstream_task_ids == {"adjust"}
+    assert dag.get_task("eod_report").upstream_task_ids == {"rollup", "adjust"}
     assert dag.get_task("adjust").upstream_task_ids == {"rollup"}
     assert dag.get_task("eod_report").watched == ("close_snapshot", "rollup", "adjust")
     assert dag.timetable.summary == "XNYS 17:30 New York"

@@ -25,7 +25,7 @@ class AdjustSessionOperator(BaseOperator):
         """Adjust, and return a summary.
 
         :raises ConfigInvalid: the corporate-action table is wrong, or a symbol is not in the universe
-        :raises AdjustmentIncomplete: a symbol could not be adjusted; the others are
+        :raises AdjustmentIncomplete: a symbol could not be adjusted, or has no day; the others are adjusted
         """
         from opt_data.bootstrap import open_stores, whole_universe
         from opt_data.config.load import load_settings
@@ -43,7 +43,8 @@ class AdjustSessionOperator(BaseOperator):
             dag_run_id=context["run_id"],
         )
         self.log.info("%s", done.summary())
-        if done.failed:
-            reasons = "; ".join(f"{symbol}: {reason}" for symbol, reason in done.failed.items())
+        failed = done.failed | dict.fromkeys(done.not_rolled_up, "it has no day, clear its rollup with downstream")
+        if failed:
+            reasons = "; ".join(f"{symbol}: {reason}" for symbol, reason in failed.items())
             raise AdjustmentIncomplete(f"not adjusted on {day}: {reasons}")
         return done.summary()
