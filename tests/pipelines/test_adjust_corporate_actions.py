@@ -49,9 +49,9 @@ class House:
     def write(self, *lines: str) -> None:
         self.table.write_text(HEADER + "".join(lines))
 
-    def roll_up(self, *days: date, symbol: str = "AAPL", exchange: str = "SMART") -> None:
+    def roll_up(self, *days: date, symbol: str = "AAPL", exchange: str = "SMART", **changes: object) -> None:
         for day in days:
-            row = daily_row(800, trade_date=day, underlying=symbol, exchange=exchange, bid=8.0, volume=10)
+            row = daily_row(800, trade_date=day, underlying=symbol, exchange=exchange, bid=8.0, volume=10, **changes)
             table = table_from_rows(checked_rows(DAILY_CLEAN, [row]), DAILY_CLEAN)
             self.stores.daily.derive(day, symbol, exchange, lambda table=table: table)
 
@@ -62,6 +62,11 @@ class House:
 
     def strikes(self, *days: date, symbol: str = "AAPL") -> list[float]:
         return [row["strike_adj"] for day in days for row in rows_from_table(self.stores.adjusted.read(day, symbol))]
+
+    def flags(self, *days: date) -> list[list[str]]:
+        return [
+            row["data_quality_flag"] for day in days for row in rows_from_table(self.stores.adjusted.read(day, "AAPL"))
+        ]
 
     def files(self) -> dict[str, bytes]:
         folder = self.root / "data" / CLEAN / "view=daily_adjusted"
@@ -148,6 +153,41 @@ def test_a_reverse_split_is_linked_and_nothing_is_rescaled(house: House) -> None
     (row,) = rows_from_table(house.stores.adjusted.read(MONDAY, "AAPL"))
     assert (row["adj_method"], row["strike_adj"], row["bid_adj"]) == ("not_comparable", 800.0, 8.0)
     assert row["corporate_actions"] == "2025-11-26 reverse_split 1:10 [OCC 1]"
+
+
+@pytest.mark.parametrize(
+    ("close_then", "told_later"), [(891.29, 297.10), (436.0, 109.0)], ids=["TSLA 2022, 3:1", "AAPL 2020, 4:1"]
+)
+def test_a_split_that_nobody_wrote_down_is_suspected_until_somebody_does(
+    house: House, close_then: float, told_later: float
+) -> None:
+    """Published closes and what they became: tests/data/corporate_actions."""
+    house.roll_up(MONDAY, TUESDAY, underlying_close=close_then, reference_price=close_then)
+    house.roll_up(WEDNESDAY, underlying_close=told_later * 0.95, reference_price=told_later)
+    house.roll_up(FRIDAY, underlying_close=told_later, reference_price=told_later * 0.95)
+    suspected = [house.adjust(day).is_suspect for day in (MONDAY, TUESDAY, WEDNESDAY)]
+    assert suspected == [False, False, True]
+    assert house.flags(MONDAY, TUESDAY, WEDNESDAY) == [[], [], ["ca_suspect"]]
+    before = house.files()
+    assert not house.adjust(WEDNESDAY).is_changed
+    assert house.files() == before
+
+    house.write(SPLIT.replace("11-10T", "11-28T"))
+    assert house.adjust(FRIDAY).adjusted_again == (MONDAY, TUESDAY, WEDNESDAY)
+    assert house.flags(MONDAY, TUESDAY, WEDNESDAY, FRIDAY) == [[], [], [], []]
+    assert house.strikes(MONDAY, TUESDAY, WEDNESDAY) == [200.0, 200.0, 800.0]
+
+
+def test_a_price_that_fell_by_half_is_not_suspected(house: House) -> None:
+    house.roll_up(TUESDAY, underlying_close=400.0, reference_price=410.0)
+    house.roll_up(WEDNESDAY, underlying_close=200.0, reference_price=400.8)
+    assert [house.adjust(day).is_suspect for day in (TUESDAY, WEDNESDAY)] == [False, False]
+
+
+def test_without_the_day_before_nothing_is_suspected(house: House) -> None:
+    house.roll_up(MONDAY, underlying_close=400.0, reference_price=400.0)
+    house.roll_up(WEDNESDAY, underlying_close=100.0, reference_price=100.0)
+    assert [house.adjust(day).is_suspect for day in (MONDAY, WEDNESDAY)] == [False, False]
 
 
 def test_symbols_and_routes_are_kept_apart(house: House) -> None:

@@ -294,6 +294,16 @@ class TestLaterDays:
         assert outcome.asked == 24
         assert all(c.conid == listing.conids[c.series] for c in outcome.contract_set.contracts)
 
+    def test_after_a_split_a_strike_that_was_known_is_another_contract(self, bench: Bench) -> None:
+        bench.discover(MONDAY)
+        listing = bench.gateway.listings["AAPL"]
+        listing.close /= 1.5
+        listing.conids = {series: conid + 5_000 for series, conid in listing.conids.items()}
+        bench.at(TUESDAY)
+        outcome = bench.discover(TUESDAY)
+        assert (outcome.verify_reason, outcome.carried) == (VerifyReason.PRICE_JUMPED, 0)
+        assert all(c.conid == listing.conids[c.series] for c in outcome.contract_set.contracts)
+
     def test_a_verification_without_an_answer_keeps_the_old_conid_and_stays_due(self, bench: Bench) -> None:
         monday = bench.discover(MONDAY).contract_set
         quiet = Series("AAPL", DEC_19, 270.0, "C")

@@ -8,6 +8,9 @@ from math import prod
 
 from opt_data.core.sessions import NEW_YORK
 
+SPLIT_TOLERANCE = 0.01
+"""How far two accounts of one close may be from a whole ratio: the underlying is sampled, IB's bar is the auction's."""
+
 
 class ActionKind(StrEnum):
     """What a line of the corporate-action table says of its memo."""
@@ -118,6 +121,25 @@ def adjustment(actions: Iterable[CorporateAction], symbol: str, day: date, as_of
     asof = _unchanged_since(own, between, day, as_of)
     method, factor = _judge(between)
     return Adjustment(method, factor, asof, _known_from(own, asof) if asof > day else None, between)
+
+
+def looks_split(close_then: float, same_close_later: float) -> bool:
+    """Whether one and the same close (USD), told on its day and again later, differs by a whole ratio or its inverse.
+
+    IB tells earlier closes in the terms of the day on which it is asked. A fall of the price is no reason: both are
+    the same close.
+    """
+    low, high = sorted((close_then, same_close_later))
+    if low <= 0:
+        return False
+    whole = round(high / low)
+    return whole >= 2 and abs(high / low / whole - 1) <= SPLIT_TOLERANCE
+
+
+def is_on_file(actions: Iterable[CorporateAction], symbol: str, before: date, day: date, as_of: date) -> bool:
+    """Whether an action of the symbol, known by ``as_of``, took effect after the day ``before`` and by ``day``."""
+    own = [action for action in actions if action.symbol == symbol]
+    return any(action.ex_date <= day for action in _in_between(own, before, as_of))
 
 
 def _in_between(own: Sequence[CorporateAction], day: date, as_of: date) -> tuple[CorporateAction, ...]:

@@ -14,20 +14,31 @@ class VerifyReason(StrEnum):
     FIRST = "first"
     DUE = "verification_due"
     UNDERLYING_CHANGED = "underlying_changed"
+    PRICE_JUMPED = "price_jumped"
+
+
+PRICE_JUMP_RATIO = 1.4
+"""Two closes so far apart suggest a split; the smallest common one, 3 for 2, is 1.5. A crash costs some messages."""
+_NOTHING_IS_TRUSTED = frozenset({VerifyReason.UNDERLYING_CHANGED, VerifyReason.PRICE_JUMPED})
 
 
 def verification_reason(
-    previous: ContractSet | None, trade_date: date, fingerprint: str, verify_every_days: int
+    previous: ContractSet | None, trade_date: date, fingerprint: str, reference_price: float, verify_every_days: int
 ) -> VerifyReason | None:
     """Why a full verification is needed today, or None when known contracts may keep their conids.
 
-    A changed fingerprint of the underlying is the sign of a corporate action: nothing known before it is trusted.
-    A previous set without a fingerprint (rebuilt from stored rows) was never verified.
+    A changed fingerprint of the underlying is the sign of a corporate action, and so is a reference price (USD) far
+    from the previous set's: a split leaves the fingerprint as it is. Nothing known before it is trusted, because a
+    strike may name another contract after it. A previous set without a fingerprint (rebuilt from stored rows) was
+    never verified.
     """
     if previous is None or not previous.und_fingerprint:
         return VerifyReason.FIRST
     if previous.und_fingerprint != fingerprint:
         return VerifyReason.UNDERLYING_CHANGED
+    low, high = sorted((previous.reference_price, reference_price))
+    if high >= PRICE_JUMP_RATIO * low:
+        return VerifyReason.PRICE_JUMPED
     if trade_date - previous.verified_on >= timedelta(days=verify_every_days):
         return VerifyReason.DUE
     return None
@@ -38,7 +49,7 @@ class Memory:
     """What earlier days know that still holds today: contracts by series, and series that do not exist.
 
     ``fallback`` holds contracts to use if asking again for them gets no answer: on a due verification the old conids
-    are still the best guess, after a change of the underlying they are not.
+    are still the best guess, after a change of the underlying or a jump of its price they are not.
     """
 
     known: Mapping[Series, OptionContract]
@@ -52,7 +63,7 @@ def recall(previous: ContractSet | None, trade_date: date, reason: VerifyReason 
 
     ``first_seen_slot`` starts anew each day.
     """
-    if previous is None or reason is VerifyReason.UNDERLYING_CHANGED:
+    if previous is None or reason in _NOTHING_IS_TRUSTED:
         return Memory({}, frozenset(), {})
     alive = {
         contract.series: replace(contract, first_seen_slot=0)

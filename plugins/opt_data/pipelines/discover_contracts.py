@@ -271,7 +271,11 @@ class _Discovery:
         reference = await self.gateway.previous_close(resolved.underlying, self.trade_date)
         previous = self.cache.latest_before(self.underlying.symbol, self.trade_date)
         reason = verification_reason(
-            previous, self.trade_date, resolved.fingerprint, self.settings.discovery.verify_every_days
+            previous,
+            self.trade_date,
+            resolved.fingerprint,
+            reference.price,
+            self.settings.discovery.verify_every_days,
         )
         memory = recall(previous, self.trade_date, reason)
         result = await self._search(resolved.underlying, reference.price, memory)

@@ -16,6 +16,7 @@ UNCHANGED = ("moneyness_pct",)
 """Ratios of two prices. So are delta and iv, which have no column of their own."""
 
 _OF_THE_ROW = {
+    "data_quality_flag": "The day's flags, see below, and `ca_suspect` where it applies.",
     "known_at": "`known_at` of the day's row, or, where later, the instant from which its adjustment could be known.",
 }
 _DAILY = {column.name: column for column in DAILY_COLUMNS}

@@ -24,7 +24,7 @@ FLAGS: dict[str, str] = {
     "slot_coverage_breach": "The slot has fewer quotes than the configuration demands.",
     "snapshot_error": "The row has no quote; error_type says why.",
     "adjusted_contract": "A corporate action changed what the contract delivers.",
-    "ca_suspect": "The contract looks changed, but no corporate action is on file.",
+    "ca_suspect": "Prices as after a split that is not on file (only in `daily_adjusted`).",
     "volume_decrease": "Volume is smaller than at an earlier slot of the session.",
     "farm_outage": "A farm of IB was down near the time of sampling.",
     "clock_skew": "The gateway's clock and ours differ by more than a second.",

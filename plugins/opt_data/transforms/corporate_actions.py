@@ -8,12 +8,15 @@ from opt_data.tables.arrow import arrow_schema
 from opt_data.tables.arrow_rows import column_array
 from opt_data.tables.column import ColumnType
 from opt_data.tables.datasets import DAILY_ADJUSTED
+from opt_data.tables.flags import ordered_flags
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SUSPECT = "ca_suspect"
 
-def adjusted_rows(daily: "pa.Table", found: Adjustment) -> "pa.Table":
+
+def adjusted_rows(daily: "pa.Table", found: Adjustment, *, is_suspect: bool = False) -> "pa.Table":
     """The rows of one symbol-day with their adjusted columns; order and all other columns stay, ``known_at`` excepted.
 
     Prices, strike, vega and theta are divided by the factor, volume, open interest and gamma multiplied: the option
@@ -25,6 +28,8 @@ def adjusted_rows(daily: "pa.Table", found: Adjustment) -> "pa.Table":
         ``daily_clean`` of one symbol on one day.
     found
         How that symbol and day look from the day of interest.
+    is_suspect
+        The day looks like the first after a split that is not on file: its rows get the flag ``ca_suspect``.
 
     Returns
     -------
@@ -38,6 +43,8 @@ def adjusted_rows(daily: "pa.Table", found: Adjustment) -> "pa.Table":
     divisors = column_array(ColumnType.FLOAT64, [float(found.factor)] * count)
     multipliers = column_array(ColumnType.INT64, [found.factor] * count)
     columns: dict[str, Any] = {name: daily.column(name) for name in daily.schema.names}
+    if is_suspect:
+        columns["data_quality_flag"] = _with_suspicion(daily.column("data_quality_flag"))
     columns["known_at"] = _known_at(daily.column("known_at"), found)
     columns |= {f"{name}_adj": pc.divide(daily.column(name), divisors) for name in DIVIDED}
     columns |= {f"{name}_adj": pc.multiply_checked(daily.column(name), multipliers) for name in MULTIPLIED}
@@ -52,6 +59,10 @@ def adjusted_rows(daily: "pa.Table", found: Adjustment) -> "pa.Table":
         columns[name] = column_array(DAILY_ADJUSTED.column(name).type, [value] * count)
     schema = arrow_schema(DAILY_ADJUSTED)
     return pa.table([columns[field.name] for field in schema], schema=schema)
+
+
+def _with_suspicion(flags: "pa.ChunkedArray") -> "pa.Array":
+    return column_array(ColumnType.STRING_LIST, [ordered_flags({*given, SUSPECT}) for given in flags.to_pylist()])
 
 
 def _known_at(values: "pa.ChunkedArray", found: Adjustment) -> "pa.ChunkedArray":

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opt_data.core.corporate_actions import ActionKind, AdjMethod, CorporateAction, adjustment
+from opt_data.core.corporate_actions import ActionKind, AdjMethod, CorporateAction, adjustment, looks_split
 
 
 def action(ex_date: str, ratio: str = "", kind: str = "split", memo: str = "", known: str = "", **changes):
@@ -171,3 +171,19 @@ def test_every_day_since_then_sees_the_same(table: list[CorporateAction], day: d
     assert day <= found.factor_asof <= as_of
     for offset in range((as_of - found.factor_asof).days + 1):
         assert adjustment(table, "AAPL", day, found.factor_asof + timedelta(days=offset)) == found
+
+
+@pytest.mark.parametrize(
+    ("close_then", "told_later", "is_split"),
+    [
+        (891.29, 297.10, True),  # TSLA 2022, 3:1; tests/data/corporate_actions
+        (436.0, 109.0, True),  # AAPL 2020, 4:1
+        (2.05, 20.4, True),  # a reverse split, 1:10
+        (100.0, 100.4, False),  # sampled a little before the auction
+        (100.0, 66.67, False),  # 3:2 is not seen
+        (100.0, 52.0, False),
+        (0.0, 100.0, False),
+    ],
+)
+def test_one_close_told_twice(close_then: float, told_later: float, is_split: bool) -> None:
+    assert looks_split(close_then, told_later) is is_split

@@ -42,21 +42,26 @@ PREVIOUS = ContractSet(
 
 
 @pytest.mark.parametrize(
-    ("day", "fingerprint", "reason"),
+    ("day", "fingerprint", "price", "reason"),
     [
-        (MONDAY, "same", None),
-        (date(2025, 11, 25), "same", VerifyReason.DUE),
-        (MONDAY, "other", VerifyReason.UNDERLYING_CHANGED),
-        (date(2025, 11, 25), "other", VerifyReason.UNDERLYING_CHANGED),
+        (MONDAY, "same", 266.25, None),
+        (MONDAY, "same", 240.0, None),  # a tenth down
+        (date(2025, 11, 25), "same", 266.25, VerifyReason.DUE),
+        (MONDAY, "other", 266.25, VerifyReason.UNDERLYING_CHANGED),
+        (date(2025, 11, 25), "other", 66.5, VerifyReason.UNDERLYING_CHANGED),
+        (MONDAY, "same", 66.5, VerifyReason.PRICE_JUMPED),  # 4:1
+        (MONDAY, "same", 177.5, VerifyReason.PRICE_JUMPED),  # 3:2
+        (MONDAY, "same", 2662.5, VerifyReason.PRICE_JUMPED),  # 1:10
     ],
 )
-def test_reasons_to_verify(day: date, fingerprint: str, reason: VerifyReason | None) -> None:
-    assert verification_reason(PREVIOUS, day, fingerprint, verify_every_days=7) is reason
+def test_reasons_to_verify(day: date, fingerprint: str, price: float, reason: VerifyReason | None) -> None:
+    assert verification_reason(PREVIOUS, day, fingerprint, price, verify_every_days=7) is reason
 
 
 def test_the_first_day_and_a_set_from_stored_rows_are_verified() -> None:
-    assert verification_reason(None, MONDAY, "same", 7) is VerifyReason.FIRST
-    assert verification_reason(replace(PREVIOUS, und_fingerprint=""), MONDAY, "same", 7) is VerifyReason.FIRST
+    assert verification_reason(None, MONDAY, "same", 266.25, 7) is VerifyReason.FIRST
+    rebuilt = replace(PREVIOUS, und_fingerprint="")
+    assert verification_reason(rebuilt, MONDAY, "same", 266.25, 7) is VerifyReason.FIRST
 
 
 def test_known_contracts_are_recalled_without_the_expired_and_counted_from_the_first_slot() -> None:
