@@ -8,7 +8,7 @@ from tools.backfill import installation
 from tools.backfill.__main__ import main
 from tools.backfill.changes import Part, changes
 from tools.backfill.errors import BackfillRefused
-from tools.backfill.window import EOD, INTRADAY
+from tools.backfill.window import EOD, INTRADAY, MAINTENANCE
 
 TEN, HALF_PAST = "2025-11-24 10:00", "2025-11-24 10:30"
 
@@ -48,6 +48,14 @@ def test_a_day_rolled_up_from_better_slots_is_named_though_no_quote_was_added() 
     (line,) = changes(EOD, before, after)
 
     assert "0 before, 0 now; rolled up anew: AAPL; 24 slot_1600" in line
+
+
+def test_upkeep_says_whether_files_changed_and_how_many_there_are() -> None:
+    def store(count: int) -> dict[tuple[str, str], Part]:
+        return {("the store", "compacted"): Part(0, 0, count, words={"files": count})}
+
+    assert changes(MAINTENANCE, store(14), store(2)) == ["the store; files: compacted; 2 files"]
+    assert changes(MAINTENANCE, store(2), store(2)) == ["the store; nothing changed; 2 files"]
 
 
 def test_a_long_universe_is_cut_on_the_screen() -> None:

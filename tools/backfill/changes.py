@@ -55,7 +55,7 @@ def changes(dag_id: str, before: Snapshot, after: Snapshot) -> list[str]:
         changed = [symbol for symbol, part in of_name.items() if part.content != earlier[symbol].content]
         was_missing = sum(part.expected - part.good for part in earlier.values())
         now_missing = sum(part.expected - part.good for part in of_name.values())
-        line = f"{name}  {noun} missing: {was_missing} before, {now_missing} now"
+        line = name if dag_id == MAINTENANCE else f"{name}  {noun} missing: {was_missing} before, {now_missing} now"
         if changed:
             line += f"; {verb}: {_listed([_gain(symbol, gained[symbol]) for symbol in changed])}"
         else:
@@ -130,8 +130,12 @@ def _of_sets(day: date, stores: Stores) -> dict[Key, Part]:
 
 def _of_upkeep(day: date, stores: Stores) -> dict[Key, Part]:
     root: Path = stores.settings.paths.data_root
-    files = {str(path.relative_to(root)): path.stat().st_size for path in root.rglob("*") if path.is_file()}
-    return {("the store", "files"): Part(0, 0, files, words={"files": len(files), "bytes": sum(files.values())})}
+    files = {str(path.relative_to(root)): path.stat().st_size for path in root.rglob("*.parquet")}
+    return {
+        ("the store", "compacted, recoded or retired"): Part(
+            0, 0, files, words={"files": len(files), "bytes": sum(files.values())}
+        )
+    }
 
 
 def _size(held: ContractSet | None) -> dict[str, int]:
@@ -167,5 +171,5 @@ _NOUNS = {
     INTRADAY: ("quotes", "improved"),
     EOD: ("contracts with a quote of the day", "rolled up anew"),
     OPEN_INTEREST: ("contracts with open interest", "filled"),
-    MAINTENANCE: ("files", "changed"),
+    MAINTENANCE: ("files", "files"),
 }
