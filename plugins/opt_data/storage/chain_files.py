@@ -44,7 +44,7 @@ class ChainFiles:
         FileUnreadable
             A file is damaged.
         """
-        return read_together(self._files, self._dataset).combine_chunks()
+        return read_together(self._files, self._dataset)
 
     def select(self, names: Sequence[str]) -> "pa.Table":
         """Some columns of all rows.

@@ -66,6 +66,8 @@ def decode(data: bytes, dataset: Dataset, *, origin: str) -> "pa.Table":
 class StoredTable:
     """The bytes of one Parquet file, of which only what is asked for is decoded.
 
+    ``is_current`` says whether it has all columns that the data set has now, in their order.
+
     Raises
     ------
     FileUnreadable
@@ -84,7 +86,9 @@ class StoredTable:
             self._file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
-        check_schema(self._file.schema_arrow, dataset, origin=origin)
+        found = self._file.schema_arrow
+        check_schema(found, dataset, origin=origin)
+        self.is_current = bool(found.equals(arrow_schema(dataset)))
 
     @property
     def num_rows(self) -> int:
@@ -118,6 +122,6 @@ def read_together(files: Sequence[StoredTable], dataset: Dataset, names: tuple[s
         return empty_table(dataset) if names is None else empty_table(dataset).select(list(names))
     schema = arrow_schema(dataset) if names is None else schema_of(dataset, names)
     tables = [file.read(names) for file in files]
-    if any(not table.schema.equals(tables[0].schema) for table in tables):
+    if not all(file.is_current for file in files):
         tables = [with_schema(table, schema) for table in tables]
     return with_schema(pa.concat_tables(tables), schema)
