@@ -52,10 +52,10 @@ class MessageRate:
         self._warned_s = float("-inf")
         self._struck_s = float("-inf")
 
-    def judge(self, arrived_s: float, limits: Limits) -> Verdict:
-        """Count a message that arrived at ``arrived_s`` (monotonic seconds)."""
+    def judge(self, arrived_s: float, limits: Limits, *, is_excess: bool = False) -> Verdict:
+        """Count a message that arrived at ``arrived_s`` (monotonic seconds); ``is_excess`` calls it one too many."""
         count = self.second.add(arrived_s)
-        if count > limits.message_rate:
+        if is_excess or count > limits.message_rate:
             accepted = limits.excess == "accept"
             if arrived_s - self._struck_s < WINDOW_S:
                 return Verdict(accepted=accepted)

@@ -13,7 +13,7 @@ from ibsim.market.bars import BarCutter
 from ibsim.market.chains import ListedOption
 from ibsim.market.model import Contract, Market
 from ibsim.market.quotes import Computation, Quote
-from ibsim.scenario import ErrorRule, Scenario, ScenarioError, patched, scenario_of
+from ibsim.scenario import ErrorRule, Excess, Scenario, ScenarioError, patched, scenario_of
 
 #: Notices of broken and mended connections to IB's farms, by farm.
 FARM_BROKEN = {"usopt": 2103, "usfarm": 2103, "ushmds": 2105, "secdefnj": 2157}
@@ -60,6 +60,7 @@ class Gateway:
         self.on_listening_changed: Callable[[], None] = lambda: None
         self._overrides = _parse_overrides(scenario.quotes)
         self._rule_uses: Counter[ErrorRule] = Counter()
+        self._excess_seen: Counter[Excess] = Counter()
         self._restarting = False
 
     # ---- settings -------------------------------------------------------------------------------------------------
@@ -82,6 +83,8 @@ class Gateway:
             self.market, self.bars = market, BarCutter(market)
         if old.faults.errors != new.faults.errors:
             self._rule_uses.clear()
+        if old.faults.excess != new.faults.excess:
+            self._excess_seen.clear()
         if old.faults.refuse != new.faults.refuse:
             self.on_listening_changed()
         self.refresh_all()
@@ -145,6 +148,15 @@ class Gateway:
                 self._rule_uses[rule] += 1
                 return rule
         return None
+
+    def is_excess(self, kind: str) -> bool:
+        """Whether a message is taken for one above the rate; counts it."""
+        found = False
+        for rule in self.scenario.faults.excess:
+            if rule.request == kind:
+                self._excess_seen[rule] += 1
+                found = found or rule.after < self._excess_seen[rule] <= rule.after + rule.times
+        return found
 
     # ---- things that happen ---------------------------------------------------------------------------------------
 

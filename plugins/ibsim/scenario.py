@@ -166,13 +166,27 @@ class ErrorRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Excess:
+    """Take messages of one kind (IB's name, ``cancelMktData``) for ones above the rate, whatever the rate is.
+
+    The first ``after`` of them pass, the next ``times`` do not; counted over all connections, from the start or the
+    last change of the list.
+    """
+
+    request: str
+    after: int = 0
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Faults:
     """What is broken.
 
     ``refuse`` closes the listening port; ``accept_silent`` takes connections and never answers. ``silent_*`` name
     contracts, symbols, exchanges (of the request) or kinds of request that get no answer at all.
     ``drop_after_messages`` closes each connection after so many. ``late_tick_after_cancel_s`` above 0 sends one more
-    bid that long after a cancel. ``competing_session`` answers every market-data request with 10197.
+    bid that long after a cancel. ``competing_session`` answers every market-data request with 10197. ``excess`` names
+    messages that break the rate.
     """
 
     refuse: bool = False
@@ -184,6 +198,7 @@ class Faults:
     silent_exchanges: tuple[str, ...] = ()
     silent_requests: tuple[str, ...] = ()
     errors: tuple[ErrorRule, ...] = ()
+    excess: tuple[Excess, ...] = ()
     competing_session: bool = False
     late_tick_after_cancel_s: float = 0.0
 

@@ -103,7 +103,7 @@ class ClientSession:
         gateway, journal = self._gateway, self._gateway.journal
         limits = gateway.scenario.limits
         rate = gateway.shared_rate if limits.rate_scope == "all" else self._own_rate
-        verdict = rate.judge(arrived_s, limits)
+        verdict = rate.judge(arrived_s, limits, is_excess=gateway.is_excess(request.kind))
         gateway.note_rate(rate)
         journal.note_arrival(
             Arrival(

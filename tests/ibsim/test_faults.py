@@ -266,3 +266,16 @@ async def test_events_happen_at_their_instants_also_when_the_clock_jumps(bench):
     server.gateway.set_clock(parse_instant("2025-11-24T12:30:00-05:00"))
     await client.until(lambda: any(code == 1102 for code, _ in client.errors(-1)))
     assert [code for code, _ in client.errors(-1) if code in {1100, 1102, 1300}] == [1100, 1102]
+
+
+async def test_messages_that_are_one_too_many_on_command(bench):
+    server = await bench.gateway({"faults": {"excess": [{"request": "reqCurrentTime", "after": 1, "times": 1}]}})
+    client = await bench.client(server)
+
+    for _ in range(3):
+        client.send(49, 1)
+    await client.until(lambda: len(client.of(49)) == 2)
+
+    assert [code for code, _ in client.errors(-1) if code == 100] == [100]
+    stats = server.gateway.stats()
+    assert (stats["strikes"], stats["rejected"]) == (1, 1)

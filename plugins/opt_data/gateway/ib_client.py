@@ -140,7 +140,8 @@ class RecordingWrapper(ib_insync.wrapper.Wrapper):
             recorder.market_data_type(marketDataType)
 
     def tickReqParams(self, reqId: int, minTick: float, bboExchange: str, snapshotPermissions: int) -> None:
-        pass  # nothing stored comes from it
+        if recorder := self.recorders.get(reqId):  # nothing stored comes from it
+            recorder.heard()
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str = "") -> None:
         for listener in tuple(self.listeners):

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from opt_data.core.allowance import Resource
 from opt_data.core.contracts import OptionContract, Underlying
 from opt_data.core.quotes import Quote, Wanted, is_complete, is_usable
-from opt_data.gateway.error_codes import CodeMeaning, Effect, code_meaning
+from opt_data.core.strikes import StrikeWatch
+from opt_data.gateway.error_codes import CODES, CodeMeaning, Effect, code_meaning
 from opt_data.gateway.recorder import TickRecorder
-from opt_data.gateway.session import GatewaySession
+from opt_data.gateway.session import PACING_STRIKE, GatewaySession
 
 if TYPE_CHECKING:
     from ib_insync import Contract
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_TURNS = 12
-"""How often a contract is asked for again because the gateway had no line for it, or because an outage spoilt it."""
+"""How often a contract is asked for again because the gateway had no line for it, an outage spoilt it, or a strike
+lost it."""
 
 LINE_POLL_S = 0.1
 """How long to wait for a line that other tasks hold before asking again."""
 
-_ASK_AGAIN = frozenset({"no_line", "interrupted"})
+_ASK_AGAIN = frozenset({"no_line", "interrupted", "pacing"})
 
 LINE_PAUSE_S = 0.25
 """How long a contract that got no line waits before its next turn; doubled each time, up to four seconds."""
@@ -80,11 +82,12 @@ class Sample:
 
 @dataclass(slots=True)
 class _Subscription:
-    """One request on the wire and the reason it ended for."""
+    """One request on the wire and the reason it ended for; ``left_at`` is None until it is on the wire (loop time)."""
 
     req_id: int
     recorder: TickRecorder
     ended: "asyncio.Future[str]"
+    left_at: float | None = None
     meaning: CodeMeaning | None = None
     message: str = ""
 
@@ -123,7 +126,10 @@ class Sampler:
     on_progress: Callable[[int], None] = lambda done: None
     _open: dict[int, _Subscription] = field(default_factory=dict, init=False)
     _underlying: _Subscription | None = field(default=None, init=False)
+    _underlying_asked: Underlying | None = field(default=None, init=False)
     _underlying_due: float = field(default=0.0, init=False)
+    _strikes: StrikeWatch = field(default_factory=StrikeWatch, init=False)
+    _recovery: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     async def __aenter__(self) -> "Sampler":
         self.session.ib.wrapper.listeners.append(self._on_error)
@@ -134,6 +140,9 @@ class Sampler:
         for subscription in tuple(self._open.values()):
             self._cancel(subscription)
         if self.session.is_connected:
+            await self.session.ib.client.drained()
+        if self._recovery is not None:
+            await self._recovery
             await self.session.ib.client.drained()
         self.session.ib.wrapper.listeners.remove(self._on_error)
         self.session.interruptions.remove(self._on_interruption)
@@ -149,8 +158,12 @@ class Sampler:
             await asyncio.sleep(LINE_POLL_S)
         if self._obstacle() is not None:
             return
-        self._underlying = self._subscribe(_underlying_contract(underlying), "", lambda quote: quote.has_price)
+        self._underlying_asked = underlying
+        self._subscribe_underlying(underlying)
         self._underlying_due = asyncio.get_running_loop().time() + wait_s
+
+    def _subscribe_underlying(self, underlying: Underlying) -> None:
+        self._underlying = self._subscribe(_underlying_contract(underlying), "", lambda quote: quote.has_price)
 
     async def sample(self, contracts: Sequence[OptionContract], exchange: str) -> list[Sample]:
         """Sample every contract once at one exchange, in the order given.
@@ -199,14 +212,20 @@ class Sampler:
         return results
 
     async def _may_send(self) -> None:
-        """Wait for the wire to be free, and during an outage for its end or the end of the slot."""
+        """Wait for the wire to be free; in an outage or after a strike for its end, or the end of the slot."""
         session = self.session
+        if self._recovery is not None:
+            await self._unless_lost(self._recovery)
         if not session.restored.is_set() and not session.lost.done():
             restored = asyncio.ensure_future(session.restored.wait())
-            waiting: set[asyncio.Future[Any]] = {restored, session.lost}
-            await asyncio.wait(waiting, timeout=self._seconds_left(), return_when=asyncio.FIRST_COMPLETED)
+            await self._unless_lost(restored)
             restored.cancel()
         await session.ib.client.drained()
+
+    async def _unless_lost(self, what: "asyncio.Future[Any]") -> None:
+        """Wait for something, for the end of the connection, or for the end of the slot."""
+        waiting = {what, self.session.lost}
+        await asyncio.wait(waiting, timeout=self._seconds_left(), return_when=asyncio.FIRST_COMPLETED)
 
     def _ask_for(self, contract: OptionContract, exchange: str) -> _Subscription:
         rules = self.rules
@@ -303,20 +322,56 @@ class Sampler:
         self._open[req_id] = subscription
         self.session.ib.wrapper.recorders[req_id] = recorder
         client.reqMktData(req_id, contract, generic_ticks, False, False, [])
+        client.when_sent(lambda: setattr(subscription, "left_at", asyncio.get_running_loop().time()))
         return subscription
 
-    def _cancel(self, subscription: _Subscription) -> None:
+    def _cancel(self, subscription: _Subscription, *, keeps_line: bool = False) -> None:
         if self._open.pop(subscription.req_id, None) is None:
             return
         self.session.ib.wrapper.recorders.pop(subscription.req_id, None)
         if self.session.is_connected:
-            self.session.ib.client.cancelMktData(subscription.req_id)
-            self.session.ib.client.when_sent(lambda: self.session.share.give_back(Resource.LINE))
+            self._send_cancel(subscription.req_id)
+            if not keeps_line:
+                self.session.ib.client.when_sent(lambda: self.session.share.give_back(Resource.LINE))
+
+    def _send_cancel(self, req_id: int) -> None:
+        client = self.session.ib.client
+        client.cancelMktData(req_id)
+        client.when_sent(lambda: self._strikes.cancel_left(req_id, asyncio.get_running_loop().time()))
+
+    def _on_strike(self, text: str) -> None:
+        """The gateway lost messages: sit it out, then say again what may have been among them."""
+        self._strikes.struck(asyncio.get_running_loop().time())
+        if self._recovery is None or self._recovery.done():
+            self._recovery = asyncio.create_task(self._recover(f"IB {PACING_STRIKE}: {text}"))
+
+    async def _recover(self, message: str) -> None:
+        loop, lost = asyncio.get_running_loop(), self.session.lost
+        while (wait_s := self._strikes.wait_s(loop.time())) > 0 and not lost.done():
+            await asyncio.wait({lost}, timeout=wait_s)
+        unheard = [
+            one for one in self._open.values()
+            if self._strikes.may_have_lost(one.left_at) and not one.recorder.is_heard
+        ]  # fmt: skip
+        cancels = self._strikes.settle()
+        if lost.done():
+            return
+        for req_id in cancels:
+            self._send_cancel(req_id)
+        for subscription in unheard:
+            subscription.meaning, subscription.message = CODES[PACING_STRIKE], message
+            subscription.end("pacing")
+            if subscription is self._underlying and self._underlying_asked is not None:
+                self._cancel(subscription, keeps_line=True)
+                self._subscribe_underlying(self._underlying_asked)
 
     def _on_error(self, req_id: int, code: int, text: str) -> None:
+        if code == PACING_STRIKE:
+            self._on_strike(text)
         subscription = self._open.get(req_id)
         if subscription is None:
             return
+        subscription.recorder.heard()
         meaning = code_meaning(code, delayed_requested=self.session.delayed_requested)
         if meaning.effect in (Effect.ENDS_REQUEST, Effect.NO_LINE, Effect.SLOW_DOWN):
             if meaning.effect is Effect.NO_LINE:

@@ -45,10 +45,13 @@ class TickRecorder:
     right
         ``C`` or ``P`` for an option, empty for an underlying. Open interest comes on two ticks, one per right; the
         other right's says 0, or nothing at all.
+
+    ``is_heard`` says that the gateway has said anything at all about the request: it has received it.
     """
 
     def __init__(self, clock: Clock, on_tick: Callable[[], None], right: str = "") -> None:
         self.quote = Quote()
+        self.is_heard = False
         self._right = right
         self._clock = clock
         self._on_tick = on_tick
@@ -114,7 +117,12 @@ class TickRecorder:
             return
         self._arrived(tick)
 
+    def heard(self) -> None:
+        """Something arrived that holds no value."""
+        self.is_heard = True
+
     def market_data_type(self, served: int) -> None:
+        self.heard()
         try:
             self.quote.market_data_type = MarketDataType(served)
         except ValueError:
@@ -146,6 +154,7 @@ class TickRecorder:
             self.quote.last_trade_time = at
 
     def _arrived(self, tick: int) -> None:
+        self.heard()
         now = self._clock.now()
         if self.quote.first_tick_at is None:
             self.quote.first_tick_at = now
