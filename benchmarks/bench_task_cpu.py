@@ -76,8 +76,8 @@ with DAG("bench_capture", start_date=pendulum.datetime(2024, 1, 2), default_args
     "retries": 4, "retry_policy": IB_RETRIES, "execution_timeout": timedelta(minutes=25),
 }}, render_template_as_native_obj=True):
     CaptureSlotOperator.partial(
-        task_id="capture", pool="ib_gateway", map_index_template="{{{{ task.symbol }}}}", slot=SLOT_REF
-    ).expand(symbol={list(SYMBOLS)})
+        task_id="capture", pool="ib_gateway", map_index_template="{{{{ task.symbols_label }}}}", slot=SLOT_REF
+    ).expand(symbols={[[symbol] for symbol in SYMBOLS]})
 """
 
 

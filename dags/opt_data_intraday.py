@@ -6,12 +6,14 @@ market closes at 13:00, none on a holiday. After an outage, also the slots that 
 
 **What** `plan` lists the symbols of the intraday universe; `capture` runs once per symbol in the pool `ib_gateway`
 and writes the attempt to `raw`, the best answer per contract to `clean`, and its line of the slot ledger;
-`slot_report` reconciles the slot whatever happened before it, and fails if a symbol has nothing.
+`slot_report` reconciles the slot whatever happened before it, and fails if a symbol has nothing. With
+`symbols_per_task` an instance captures several symbols and is labelled with them; one that fails does not keep the
+others from being stored. Symbols with an `offset_min` in the universe file are *up for reschedule* until their turn.
 
-**When something is red** clear the red instance of `capture` together with its downstream, whenever you like. As long
-as the slot is not over it captures what is still missing; afterwards it rebuilds that from IB's 1-minute bars, marked
-`rebuilt`. Rows already there are not asked for again, and never replaced by worse ones. IB keeps the bars of expired
-options for about one trading day.
+**When something is red** clear the red instance of `capture` together with its downstream, whenever you like; its
+message names the symbols that failed. As long as the slot is not over it captures what is still missing; afterwards it
+rebuilds that from IB's 1-minute bars, marked `rebuilt`. Rows already there are not asked for again, and never replaced
+by worse ones. IB keeps the bars of expired options for about one trading day.
 
 **Backfill** `airflow backfill create --dag-id opt_data_intraday --from-date … --to-date …` rebuilds slots that never
 ran, and with `--reprocess-behavior completed` what the others lack. Each contract is asked for once a day, whatever
@@ -82,7 +84,7 @@ with DAG(
     capture = CaptureSlotOperator.partial(
         task_id="capture",
         pool=capture_settings.pool,
-        map_index_template="{{ task.symbol }}",
+        map_index_template="{{ task.symbols_label }}",
         exchange="{{ params.exchange }}",
         strikes="{{ params.strikes }}",
         generic_ticks="{{ params.ticks }}",

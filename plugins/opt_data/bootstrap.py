@@ -9,9 +9,10 @@ from uuid import uuid4
 from opt_data.allowance.file_store import FileStore
 from opt_data.calendars import default_calendar
 from opt_data.config.models import Settings
-from opt_data.config.universe import load_universe, select_symbols
+from opt_data.config.universe import load_offsets, load_universe, select_symbols
 from opt_data.core.allowance import AllowancePolicy, Priority
 from opt_data.core.allowance_share import AllowanceShare, PrivateStore
+from opt_data.core.capture_groups import CaptureGroup, group_symbols
 from opt_data.core.clock import Clock, SystemClock
 from opt_data.core.contracts import Underlying
 from opt_data.core.pacing import message_rate
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 MESSAGES_PER_CONTRACT = 2
 """One to subscribe, one to cancel."""
+SYMBOLS_AT_ONCE = 3
+"""Of a task with several symbols: enough that lines are not idle while the last contracts of one wait for a quote."""
 OPEN_INTEREST_TICK = "101"
 """IB's generic tick for the open interest of an option."""
 
@@ -150,21 +153,32 @@ def open_interest_rules(settings: Settings) -> "SamplingRules":
     )
 
 
+def symbols_at_once(settings: Settings) -> int:
+    """How many symbols of a task are under way at the same time."""
+    return min(SYMBOLS_AT_ONCE, settings.capture.symbols_per_task)
+
+
 def history_rules(settings: Settings) -> "HistoryRules":
-    """How one task asks for bars; the requests per minute are split evenly among the tasks that may run at once."""
+    """How one symbol asks for bars; the requests per minute are split evenly among those that may be under way."""
     from opt_data.gateway.history import HistoryRules
 
     rebuild = settings.rebuild
     return HistoryRules(
         open_requests=rebuild.open_requests,
         timeout_s=rebuild.request_timeout_s,
-        requests_per_min=rebuild.requests_per_min / settings.capture.parallel_tasks,
+        requests_per_min=rebuild.requests_per_min / (settings.capture.parallel_tasks * symbols_at_once(settings)),
     )
 
 
 def intraday_universe(settings: Settings, symbols: Sequence[str] = ()) -> tuple[Underlying, ...]:
     """The underlyings captured at every slot; only ``symbols`` if any are given."""
     return select_symbols(load_universe(settings.universe.intraday_file), symbols)
+
+
+def capture_groups(settings: Settings, symbols: Sequence[str] = ()) -> tuple[CaptureGroup, ...]:
+    """The intraday universe as its tasks capture it; only ``symbols`` if any are given."""
+    names = [underlying.symbol for underlying in intraday_universe(settings, symbols)]
+    return group_symbols(names, load_offsets(settings.universe.intraday_file), settings.capture.symbols_per_task)
 
 
 def close_universe(settings: Settings, symbols: Sequence[str] = ()) -> tuple[Underlying, ...]:

@@ -67,6 +67,14 @@ class CaptureUnfinished(TransientError):
     """A capture's time ran out before its slot did; it goes on with what is left."""
 
 
+class SymbolsUnfinished(TransientError):
+    """Some symbols of a task failed, one at least so that trying again may help; the others are stored."""
+
+    def __init__(self, message: str, *, symbols: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.symbols = symbols
+
+
 class StorageUnavailable(TransientError):
     """The store could not be written: full disk, read-only mount, missing rights."""
 
@@ -172,6 +180,14 @@ class DayIncomplete(PermanentError):
 
 class SlotIncomplete(PermanentError):
     """A symbol of a slot has not one quote; its captures, not the report, must be run again."""
+
+
+class SymbolsFailed(PermanentError):
+    """Some symbols of a task failed, each so that trying again changes nothing; the others are stored."""
+
+    def __init__(self, message: str, *, symbols: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.symbols = symbols
 
 
 class DayNotRolledUp(PermanentError):

@@ -90,7 +90,7 @@ def test_mapped_instances_are_labelled_by_symbol(dag):
     mapped = [task for task in dag.tasks if task.is_mapped]
 
     assert bool(mapped) == (dag.dag_id != "opt_data_maintenance")
-    assert {task.map_index_template for task in mapped} <= {"{{ task.symbol }}"}
+    assert {task.map_index_template for task in mapped} <= {"{{ task.symbol }}", "{{ task.symbols_label }}"}
 
 
 def test_the_report_runs_whatever_happened_before_it(dag_bag):

@@ -120,6 +120,7 @@ class CaptureSettings(Section):
 
     pool: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "ib_gateway"
     parallel_tasks: Annotated[int, Field(ge=1, le=32)] = 4
+    symbols_per_task: Annotated[int, Field(ge=1, le=500)] = 1
     exchange: ExchangeName = "SMART"
     fallback_exchanges: tuple[ExchangeName, ...] = ("CBOE", "CBOEOPT")
     generic_ticks: Annotated[str, Field(pattern=r"^(\d+(,\d+)*)?$")] = "104,221,233"

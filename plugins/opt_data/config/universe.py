@@ -7,9 +7,10 @@ from pathlib import Path
 
 from opt_data.config.csv_lines import csv_lines, read_csv_text
 from opt_data.core.contracts import SecType, Underlying
+from opt_data.core.slots import SLOT_LENGTH
 from opt_data.errors import ConfigInvalid
 
-COLUMNS = ("symbol", "conid", "exchange", "trading_class", "sec_type")
+COLUMNS = ("symbol", "conid", "exchange", "trading_class", "sec_type", "offset_min")
 
 # Where IB lists the index itself (not its options), so that a plain symbol suffices in the file.
 INDEX_EXCHANGES: Mapping[str, str] = {
@@ -27,6 +28,7 @@ _SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}( [A-Z]{1,2})?")
 _CLASS_SHARE = re.compile(r"([A-Z][A-Z0-9]{0,9})[.-]([A-Z]{1,2})")
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9.]{0,15}")
 _CONID_MAX = 2**31 - 1
+_OFFSET_MAX_MIN = int(SLOT_LENGTH.total_seconds() / 60) - 1
 
 
 def load_universe(path: Path) -> tuple[Underlying, ...]:
@@ -40,13 +42,29 @@ def load_universe(path: Path) -> tuple[Underlying, ...]:
     ConfigInvalid
         The file is missing, empty, has a symbol or conid twice, or a malformed line; names file and line.
     """
+    return tuple(underlying for underlying, _ in _read(path))
+
+
+def load_offsets(path: Path) -> dict[str, int]:
+    """The batches of a universe file: how many minutes after the slot each symbol's turn comes; 0 with the slot.
+
+    Raises
+    ------
+    ConfigInvalid
+        As ``load_universe``; also when a turn would come after the slot.
+    """
+    return {underlying.symbol: offset_min for underlying, offset_min in _read(path)}
+
+
+def _read(path: Path) -> list[tuple[Underlying, int]]:
+    """Every symbol of the file with its offset in minutes."""
     text = read_csv_text(path, "universe file", "create it or change [universe] in the configuration")
     rows = csv_lines(path, text)
     header = next(rows, None)
     if header is None:
         raise ConfigInvalid(f"universe file {path} is empty; its first line must be {','.join(COLUMNS)}")
     columns = _check_header(path, *header)
-    underlyings: list[Underlying] = []
+    found: list[tuple[Underlying, int]] = []
     seen_symbols: dict[str, int] = {}
     seen_conids: dict[int, int] = {}
     for line, cells in rows:
@@ -68,10 +86,10 @@ def load_universe(path: Path) -> tuple[Underlying, ...]:
             )
         seen_symbols[underlying.symbol] = line
         seen_conids[underlying.conid] = line
-        underlyings.append(underlying)
-    if not underlyings:
+        found.append((underlying, _offset_min(place, underlying.symbol, record.get("offset_min", ""))))
+    if not found:
         raise ConfigInvalid(f"universe file {path} has a header but no symbol; add at least one line, e.g. AAPL")
-    return tuple(underlyings)
+    return found
 
 
 def select_symbols(universe: Sequence[Underlying], symbols: Sequence[str]) -> tuple[Underlying, ...]:
@@ -160,5 +178,16 @@ def _conid(place: str, symbol: str, text: str) -> int:
         raise ConfigInvalid(
             f"{place}: conid {text!r} of {symbol} is not a whole number from 1 to {_CONID_MAX}; "
             "correct it or leave it empty, discovery asks IB for it"
+        )
+    return int(text)
+
+
+def _offset_min(place: str, symbol: str, text: str) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and int(text) <= _OFFSET_MAX_MIN):
+        raise ConfigInvalid(
+            f"{place}: offset_min {text!r} of {symbol} is not a whole number from 0 to {_OFFSET_MAX_MIN}; then the "
+            "next slot begins. Leave it empty to begin with the slot"
         )
     return int(text)

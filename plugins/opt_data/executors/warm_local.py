@@ -24,6 +24,7 @@ IMPORTED_AHEAD = (
     "opt_data.gateway.ib_client",
     "opt_data.gateway.market_data",
     "opt_data.operators.capture",
+    "opt_data.pipelines.capture_group",
     "opt_data.pipelines.capture_slot",
     "opt_data.pipelines.contract_sets",
     "opt_data.pipelines.rebuild_slot",

@@ -1,24 +1,30 @@
-"""Operators of ``opt_data_intraday``: plan a slot, capture it symbol by symbol, report it."""
+"""Operators of ``opt_data_intraday``: plan a slot, capture its groups of symbols, report it."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import BaseAsyncOperator
+from airflow.sdk.exceptions import AirflowRescheduleException
 
 from opt_data.core.allowance import Priority
+from opt_data.core.capture_groups import batch_wait_s, symbols_label
+from opt_data.core.clock import SystemClock
 from opt_data.core.slot_ref import slot_from_ref, slot_to_ref
+from opt_data.core.slots import Slot
 from opt_data.operators.gateway_session import task_session
 from opt_data.operators.run_context import run_instant, run_trade_date
 
 RESERVE_S = 60.0
 """How much of a capture's timeout is kept for connecting and for storing what was sampled."""
+RESCHEDULE_MIN_S = 15.0
+"""Airflow may need some seconds to notice that a task has ended; one wanted again before that is taken for killed."""
 
 
 class PlanSlotOperator(BaseOperator):
-    """Name the symbols to capture at the run's slot, one mapped ``capture`` each.
+    """Name the symbols to capture at the run's slot, one mapped ``capture`` for each group of them.
 
     :param symbols: only these symbols of the intraday universe; empty for all (templated)
     """
@@ -36,26 +42,30 @@ class PlanSlotOperator(BaseOperator):
         :raises NotASlot: the run's instant is not a slot of the session
         :raises ConfigInvalid: a symbol is not in the universe
         """
-        from opt_data.bootstrap import intraday_universe, session_calendar
+        from opt_data.bootstrap import capture_groups, session_calendar
         from opt_data.config.load import load_settings
         from opt_data.core.slots import slot_of_instant
 
         settings = load_settings()
         session = session_calendar(settings).session(run_trade_date(context))
         slot = slot_of_instant(session, run_instant(context))
-        universe = intraday_universe(settings, tuple(self.symbols or ()))
-        self.log.info("slot %s of %s: %d symbols", slot.label, session.day, len(universe))
+        groups = capture_groups(settings, tuple(self.symbols or ()))
+        count = sum(len(group.symbols) for group in groups)
+        self.log.info("slot %s of %s: %d symbols in %d tasks", slot.label, session.day, count, len(groups))
         ref = slot_to_ref(slot)
-        return [{"symbol": underlying.symbol, "slot": ref} for underlying in universe]
+        return [{"symbols": list(group.symbols), "slot": ref, "offset_min": group.offset_min} for group in groups]
 
 
 class CaptureSlotOperator(BaseAsyncOperator):
-    """Capture one symbol at one slot into ``raw`` and ``clean``, and write its line of the slot ledger.
+    """Capture symbols at one slot into ``raw`` and ``clean``, and write the line of each of the slot ledger.
 
-    A slot that is over is rebuilt from IB's 1-minute bars instead.
+    A slot that is over is rebuilt from IB's 1-minute bars instead. A symbol that fails does not keep the others from
+    being captured; the task then fails and names it. A batch whose turn is yet to come is *up for reschedule*: it holds
+    neither a process nor a place in the pool.
 
-    :param symbol: a symbol of the intraday universe (templated)
+    :param symbols: symbols of the intraday universe, captured over one connection (templated)
     :param slot: the slot as ``plan`` describes it
+    :param offset_min: minutes after the slot at which the symbols' turn comes
     :param exchange: asked first, instead of the configured one (templated)
     :param strikes: only so many strikes on each side of the money (templated)
     :param generic_ticks: IB's generic tick list, instead of the configured one (templated)
@@ -64,14 +74,15 @@ class CaptureSlotOperator(BaseAsyncOperator):
     """
 
     template_fields: Sequence[str] = (
-        "symbol", "exchange", "strikes", "generic_ticks", "ready_timeout_s", "ib_conn_id",
+        "symbols", "exchange", "strikes", "generic_ticks", "ready_timeout_s", "ib_conn_id",
     )  # fmt: skip
 
     def __init__(
         self,
         *,
-        symbol: str,
+        symbols: Sequence[str],
         slot: dict[str, str | bool],
+        offset_min: int = 0,
         exchange: str | None = None,
         strikes: int | str | None = None,
         generic_ticks: str | None = None,
@@ -80,43 +91,79 @@ class CaptureSlotOperator(BaseAsyncOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.symbol = symbol
+        self.symbols = symbols
         self.slot = slot
+        self.offset_min = offset_min
         self.exchange = exchange
         self.strikes = strikes
         self.generic_ticks = generic_ticks
         self.ready_timeout_s = ready_timeout_s
         self.ib_conn_id = ib_conn_id
 
+    @property
+    def symbols_label(self) -> str:
+        """The instance's name in the grid."""
+        return symbols_label(self.symbols)
+
     async def aexecute(self, context: Any) -> dict[str, object]:
         """Capture, or rebuild the slot if it is over, and return a summary.
 
+        :raises AirflowRescheduleException: the turn of the symbols' batch is yet to come
         :raises SlotExpired: the slot is over, and not one quote could be rebuilt
         :raises NothingCaptured: the symbol has not one quote
+        :raises SymbolsUnfinished: the same of one of several symbols, or anything else that may help to try again
+        :raises SymbolsFailed: the same, but nothing will help
         """
-        from opt_data.bootstrap import history_rules, intraday_universe, open_stores
+        from opt_data.bootstrap import history_rules, intraday_universe, open_stores, symbols_at_once
         from opt_data.config.load import load_settings
         from opt_data.hooks.ib import IbHook
-        from opt_data.pipelines.capture_slot import wait_until_begun
+        from opt_data.pipelines.capture_group import capture_group
+        from opt_data.pipelines.capture_slot import CaptureOutcome, wait_until_begun
         from opt_data.pipelines.contract_sets import contract_set_of_day
         from opt_data.pipelines.rebuild_slot import capture_or_rebuild
 
         settings = load_settings()
-        (underlying,) = intraday_universe(settings, (self.symbol,))
+        universe = {underlying.symbol: underlying for underlying in intraday_universe(settings, self.symbols)}
         hook = IbHook(self.ib_conn_id or settings.gateway.conn_id)
-        job = self._job(context, settings, underlying, hook.market_data_type())
+        market_data_type = hook.market_data_type()
+        slot, clock = slot_from_ref(self.slot), SystemClock()
+        if settings.clock.source == "system":
+            self._step_aside(slot, clock.now())
+        ends = clock.monotonic() + time_to_capture_s(self.execution_timeout)
         async with task_session(hook, settings, context, Priority.SLOT) as session:
-            await wait_until_begun(job.slot, session)
-            stores = open_stores(settings, session.clock)
-            contract_set = await contract_set_of_day(underlying, job.slot.session.day, session=session, stores=stores)
-            outcome = await capture_or_rebuild(
-                job, contract_set, history_rules(settings), session=session, stores=stores
-            )
-        self.log.info("%s", outcome.sentence())
-        self.log.info("%s", outcome.summary())
-        return outcome.summary()
+            await wait_until_begun(slot, session)
+            self._step_aside(slot, session.clock.now())
+            stores, rules = open_stores(settings, session.clock), history_rules(settings)
 
-    def _job(self, context: Any, settings: Any, underlying: Any, market_data_type: int | None) -> Any:
+            async def capture(symbol: str) -> CaptureOutcome:
+                left_s = max(1.0, ends - clock.monotonic())
+                job = self._job(context, settings, universe[symbol], market_data_type, left_s)
+                contract_set = await contract_set_of_day(
+                    universe[symbol], slot.session.day, session=session, stores=stores
+                )
+                outcome = await capture_or_rebuild(job, contract_set, rules, session=session, stores=stores)
+                self.log.info("%s", outcome.sentence())
+                self.log.info("%s", outcome.summary())
+                return outcome
+
+            group = await capture_group(list(universe), capture, at_once=symbols_at_once(settings))
+        if (failure := group.failure()) is not None:
+            for symbol, error in group.failures.items():
+                self.log.error("%s: %s", symbol, error)
+            raise failure
+        return group.summary()
+
+    def _step_aside(self, slot: Slot, now: datetime) -> None:
+        """Give way to others from the slot's beginning until the batch's turn has come."""
+        wait_s = batch_wait_s(slot, self.offset_min, now)
+        if wait_s > 0:
+            self.log.info("the turn of %s comes %d min after the slot", self.symbols_label, self.offset_min)
+            turn = SystemClock().now() + timedelta(seconds=max(wait_s, RESCHEDULE_MIN_S))
+            raise AirflowRescheduleException(turn)  # type: ignore[no-untyped-call]
+
+    def _job(
+        self, context: Any, settings: Any, underlying: Any, market_data_type: int | None, finish_within_s: float
+    ) -> Any:
         from opt_data.bootstrap import sampling_rules
         from opt_data.core.capture_plan import requested_market_data_type
         from opt_data.pipelines.capture_slot import CaptureJob
@@ -142,7 +189,7 @@ class CaptureSlotOperator(BaseAsyncOperator):
             ),
             run=IngestRun(uuid4().hex, context["ti"].try_number, dag_run_id=context["run_id"]),
             strikes=int(self.strikes) if self.strikes else None,
-            finish_within_s=time_to_capture_s(self.execution_timeout),
+            finish_within_s=finish_within_s,
         )
 
 

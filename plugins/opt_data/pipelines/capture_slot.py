@@ -63,7 +63,8 @@ class CaptureOutcome:
 
     ``asked`` counts contracts this attempt was about; ``improved`` those of them that have a quote now which they did
     not have, or had in a worse way; ``account`` is what became of every expected contract: the symbol's line of the
-    slot ledger; a closing snapshot has one of its own, which is in no ledger.
+    slot ledger; a closing snapshot has one of its own, which is in no ledger. ``messages_sent`` is what the connection
+    has sent by then, also for other symbols of the same task.
     """
 
     symbol: str

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opt_data.config.universe import load_universe, normalise_symbol, select_symbols
+from opt_data.config.universe import load_offsets, load_universe, normalise_symbol, select_symbols
 from opt_data.core.contracts import SecType, Underlying
 from opt_data.errors import ConfigInvalid
 
@@ -129,3 +129,18 @@ def test_shipped_universes() -> None:
     assert {"SPX", "NDX", "VIX"} <= {s for s, underlying in close.items() if underlying.sec_type is SecType.INDEX}
     assert intraday <= set(close)
     assert demo == ["AAPL", "MSFT", "NVDA", "SPY", "SPX"]
+
+
+def test_offsets_make_batches_and_an_empty_one_begins_with_the_slot(tmp_path: Path) -> None:
+    path = tmp_path / "universe.csv"
+    path.write_text("symbol,offset_min\nAAPL,\nMSFT,5\nNVDA,29\nSPY\n")
+
+    assert load_offsets(path) == {"AAPL": 0, "MSFT": 5, "NVDA": 29, "SPY": 0}
+    assert load_universe(path) == (Underlying("AAPL"), Underlying("MSFT"), Underlying("NVDA"), Underlying("SPY"))
+
+
+@pytest.mark.parametrize("offset", ["30", "-1", "2.5", "soon"])
+def test_a_turn_after_the_slot_is_refused(tmp_path: Path, offset: str) -> None:
+    message = refusal(tmp_path, f"symbol,offset_min\nAAPL,\nMSFT,{offset}\n")
+
+    assert message.startswith(f"/universe.csv:3: offset_min '{offset}' of MSFT is not a whole number from 0 to 29")

@@ -1,0 +1,90 @@
+"""Capture the symbols of one task over one connection: a symbol that fails does not keep the others from theirs."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from opt_data.errors import PermanentError, SymbolsFailed, SymbolsUnfinished
+from opt_data.pipelines.capture_slot import CaptureOutcome
+
+SAID_MAX = 300
+"""Characters of one symbol's failure that the group's repeats; the whole is in the task's log."""
+_COUNTS = (
+    "asked", "expected", "kept", "on_time", "late", "rebuilt", "missing", "error", "rows_won", "improved", "unchanged",
+    "still_missing",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOutcome:
+    """What became of each symbol of a task: every one is in one of the two."""
+
+    outcomes: Mapping[str, CaptureOutcome]
+    failures: Mapping[str, Exception]
+
+    def summary(self) -> dict[str, object]:
+        """Plain values for an XCom: a single symbol's own, else the sums and each symbol's below ``captures``."""
+        each = [outcome.summary() for outcome in self.outcomes.values()]
+        if len(each) == 1:
+            return each[0]
+        sums = {name: sum(int(str(one[name])) for one in each) for name in _COUNTS}
+        return {**sums, "captures": each}
+
+    def failure(self) -> Exception | None:
+        """What the task ends with: None if no symbol failed, a single symbol's own error, else one that names them.
+
+        One symbol for which trying again may help is enough for a retry; it finds the others as they are.
+        """
+        total = len(self.outcomes) + len(self.failures)
+        if not self.failures or total == 1:
+            return next(iter(self.failures.values()), None)
+        reasons: dict[str, list[str]] = {}
+        for symbol, error in self.failures.items():
+            reasons.setdefault(f"{type(error).__name__}: {str(error)[:SAID_MAX]}", []).append(symbol)
+        said = "; ".join(f"{', '.join(symbols)}: {reason}" for reason, symbols in reasons.items())
+        is_final = all(isinstance(error, PermanentError) for error in self.failures.values())
+        return (SymbolsFailed if is_final else SymbolsUnfinished)(
+            f"{len(self.failures)} of {total} symbols failed, the others are stored; again only what is missing is "
+            f"asked for. {said}",
+            symbols=tuple(self.failures),
+        )
+
+
+async def capture_group(
+    symbols: Sequence[str], capture: Callable[[str], Awaitable[CaptureOutcome]], *, at_once: int
+) -> GroupOutcome:
+    """Capture every symbol, a few at a time: while the last contracts of one wait for quotes, the next is asked for.
+
+    Parameters
+    ----------
+    symbols
+        In the order in which they begin.
+    capture
+        Captures and stores one symbol.
+    at_once
+        How many are under way at the same time.
+    """
+    queue = deque(symbols)
+    outcomes: dict[str, CaptureOutcome] = {}
+    failures: dict[str, Exception] = {}
+
+    async def work() -> None:
+        while queue:
+            symbol = queue.popleft()
+            try:
+                outcomes[symbol] = await capture(symbol)
+            except Exception as error:
+                failures[symbol] = error
+
+    workers = [asyncio.create_task(work()) for _ in range(min(at_once, len(symbols)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    return GroupOutcome(
+        {symbol: outcomes[symbol] for symbol in symbols if symbol in outcomes},
+        {symbol: failures[symbol] for symbol in symbols if symbol in failures},
+    )

@@ -1,0 +1,111 @@
+"""The task of a group of symbols: planned, captured over one connection, and repaired where one of them failed."""
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowRescheduleException
+
+from opt_data.bootstrap import gateway_limits, intraday_universe, open_stores
+from opt_data.config.load import load_settings
+from opt_data.core.clock import SystemClock
+from opt_data.errors import SymbolsFailed
+from opt_data.gateway.session import GatewayAddress
+from opt_data.operators.capture import CaptureSlotOperator, PlanSlotOperator
+from opt_data.pipelines.contract_sets import freeze_contract_set
+from tests.gateway.conftest import start  # noqa: F401
+
+MONDAY, TEN = date(2025, 11, 24), datetime(2025, 11, 24, 15, 0, tzinfo=UTC)
+SYMBOLS = ("AAPL", "MSFT", "NVDA")
+CONTEXT: dict[str, Any] = {
+    "ti": SimpleNamespace(map_index=0, try_number=1),
+    "run_id": "manual__ten",
+    "dag_run": None,
+    "data_interval_start": TEN,
+}
+
+
+@pytest.fixture
+def gateway(start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:  # noqa: F811
+    """A market at ten, a universe of which NVDA's turn comes five minutes later, and the day's contract sets."""
+    market = {"greeks_late_fraction": 0.0, "greeks_never_fraction": 0.0, "no_bid_fraction": 0.0}
+    gateway = start({"market": market, "limits": {"lines": 400}}, clock="2025-11-24T09:25:00-05:00")
+    universe = tmp_path / "universe.csv"
+    universe.write_text("symbol,offset_min\nNVDA,5\nAAPL,\nMSFT,\n")
+    for name, value in {
+        "OPT_DATA_CONFIG": "include/config/demo.toml",
+        "OPT_DATA__PATHS__DATA_ROOT": str(tmp_path / "data"),
+        "OPT_DATA__PATHS__STATE_ROOT": str(tmp_path / "state"),
+        "OPT_DATA__UNIVERSE__INTRADAY_FILE": str(universe),
+        "OPT_DATA__GATEWAY__MARKET_DATA_LINES": "400",
+        "OPT_DATA__CAPTURE__SYMBOLS_PER_TASK": "25",
+        "OPT_DATA__CAPTURE__FAIL_ON_MISSING_CACHE": "true",
+        "OPT_DATA__CAPTURE__READY_TIMEOUT_S": "1.5",
+        "OPT_DATA__CAPTURE__LINGER_S": "0.05",
+        "AIRFLOW_CONN_IB_GATEWAY": f'{{"conn_type": "ib_gateway", "host": "{gateway.host}", "port": {gateway.port}}}',
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    for underlying in intraday_universe(settings):
+        asyncio.run(
+            freeze_contract_set(
+                underlying, MONDAY, address=GatewayAddress(gateway.host, gateway.port),
+                limits=gateway_limits(settings), stores=open_stores(settings, SystemClock()),
+            )
+        )  # fmt: skip
+    gateway.control.set_clock(TEN.isoformat())
+    gateway.control.reset_counters()
+    return gateway
+
+
+def capture(arguments: dict[str, Any]) -> CaptureSlotOperator:
+    return CaptureSlotOperator(task_id="capture", **arguments)
+
+
+def test_a_group_is_captured_over_one_connection_and_a_symbol_that_failed_is_repaired_alone(gateway, tmp_path) -> None:
+    first, second = PlanSlotOperator(task_id="plan").execute(CONTEXT)
+    assert (first["symbols"], second["symbols"]) == (["AAPL", "MSFT"], ["NVDA"])
+    task = capture(first)
+    assert task.symbols_label == "AAPL, MSFT"
+    settings = load_settings()
+    stores = open_stores(settings, SystemClock())
+    cached = stores.cache.path("MSFT", MONDAY)
+    lost = cached.rename(tmp_path / "lost.json")
+
+    with pytest.raises(SymbolsFailed, match=r"1 of 2 symbols failed, .* MSFT: ContractSetMissing: ") as failed:
+        asyncio.run(task.aexecute(CONTEXT))
+
+    assert failed.value.symbols == ("MSFT",)
+    assert gateway.control.stats()["connections"] == 1
+    ledger = {row["underlying"]: row for row in stores.ledger.read(MONDAY).to_pylist()}
+    assert ledger["AAPL"]["on_time"] == ledger["AAPL"]["expected"] == 24
+
+    lost.rename(cached)
+    gateway.control.reset_counters()
+    summary = asyncio.run(task.aexecute(CONTEXT))
+    assert [(one["symbol"], one["asked"], one["kept"]) for one in summary["captures"]] == [
+        ("AAPL", 0, 24), ("MSFT", 24, 24),
+    ]  # fmt: skip
+    ledger = {row["underlying"]: row for row in stores.ledger.read(MONDAY).to_pylist()}
+    assert sorted(ledger) == ["AAPL", "MSFT"]
+    # MSFT and its contracts; AAPL is not asked for again
+    assert gateway.control.stats()["subscriptions"] == 25
+
+
+def test_a_batch_gives_way_until_its_turn_and_is_then_captured(gateway) -> None:
+    _, batch = PlanSlotOperator(task_id="plan").execute(CONTEXT)
+    assert batch["offset_min"] == 5
+
+    before = datetime.now(UTC)
+    with pytest.raises(AirflowRescheduleException) as later:
+        asyncio.run(capture(batch).aexecute(CONTEXT))
+    assert before + timedelta(seconds=240) < later.value.reschedule_date <= datetime.now(UTC) + timedelta(seconds=300)
+    assert gateway.control.stats()["subscriptions"] == 0
+
+    gateway.control.set_clock((TEN + timedelta(minutes=5)).isoformat())
+    summary = asyncio.run(capture(batch).aexecute(CONTEXT))
+    # later than the 120 seconds that count as on time, and said so
+    assert (summary["symbol"], summary["kept"], summary["late"]) == ("NVDA", 24, 24)
