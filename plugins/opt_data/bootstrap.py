@@ -26,6 +26,7 @@ from opt_data.storage.chain_store import ChainStore
 from opt_data.storage.contract_cache import ContractCache
 from opt_data.storage.daily_store import DailyStore
 from opt_data.storage.day_locks import DayLocks
+from opt_data.storage.dwell_store import DwellStore
 from opt_data.storage.layout import ChainView
 from opt_data.storage.ledger import SlotLedger
 from opt_data.storage.local import LocalObjectStore
@@ -66,6 +67,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         ledger=SlotLedger(port, clock, chains),
         run_log=RunLog(settings.paths.run_logs, clock),
         weeks=WeekStore(port, chains, _cold_store(settings)),
+        dwell=DwellStore(settings.paths.dwell),
     )
 
 

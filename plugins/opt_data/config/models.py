@@ -54,6 +54,10 @@ class PathSettings(Section):
         return self.state_root / "allowance"
 
     @property
+    def dwell(self) -> Path:
+        return self.state_root / "dwell"
+
+    @property
     def run_logs(self) -> Path:
         return self.state_root / "run_logs"
 

@@ -207,6 +207,14 @@ class AllowancePolicy:
         return True
 
     @staticmethod
+    def is_wanted(state: AllowanceState, me: Holder, resource: Resource, now: float) -> bool:
+        """Whether another task, no less urgent than this one, is waiting for one of a resource."""
+        return any(
+            other is not me and other.priority <= me.priority and other.wants.get(resource, float("-inf")) > now
+            for other in state.holders.values()
+        )
+
+    @staticmethod
     def give_back(me: Holder, resource: Resource) -> None:
         """One less of a resource is held by this task."""
         me.held[resource] = max(0, me.held.get(resource, 0) - 1)

@@ -106,6 +106,10 @@ class AllowanceShare:
 
         self._on_holdings(change)
 
+    def is_wanted(self, resource: Resource) -> bool:
+        """Whether another task waits for one of a resource."""
+        return self._on_holdings(lambda state, now: self.policy.is_wanted(state, self._me(state, now), resource, now))
+
     def line_refused(self) -> None:
         """The gateway had no line although one was taken."""
         self._on_holdings(lambda state, now: self.policy.line_refused(state, now))

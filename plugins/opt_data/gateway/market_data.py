@@ -2,13 +2,15 @@
 
 Snapshot requests are never used: they carry no generic ticks, last up to eleven seconds, and end at the first
 harmless entitlement message. A contract costs two messages (subscribe, cancel) and one market-data line while held.
+
+Over 400 lines because one state machine belongs in one place: every step reads and changes the same open subscriptions.
 """
 
 import asyncio
 import copy
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from opt_data.core.allowance import Resource
 from opt_data.core.contracts import OptionContract, Underlying
 from opt_data.core.quotes import Quote, Wanted, is_complete, is_usable
+from opt_data.core.sampling_plan import is_time_short
 from opt_data.core.strikes import StrikeWatch
 from opt_data.gateway.error_codes import CODES, CodeMeaning, Effect, code_meaning
+from opt_data.gateway.ib_contracts import option_contract, underlying_contract
 from opt_data.gateway.recorder import TickRecorder
 from opt_data.gateway.session import PACING_STRIKE, GatewaySession
 
@@ -32,6 +36,9 @@ lost it."""
 
 LINE_POLL_S = 0.1
 """How long to wait for a line that other tasks hold before asking again."""
+
+PATIENCE_POLL_S = 0.25
+"""How often an unlikely contract that has had its time is looked at: does anybody need its line meanwhile?"""
 
 _ASK_AGAIN = frozenset({"no_line", "interrupted", "pacing"})
 
@@ -63,7 +70,8 @@ class Sample:
     """What became of one contract.
 
     ``quote`` holds what was received, also when it was not enough; ``error_type`` is empty if the contract gave a
-    quote. ``underlying`` is the underlying's quote as known at ``asof``.
+    quote. ``underlying`` is the underlying's quote as known at ``asof``. ``dwell_s`` is how long the request was on the
+    wire until the quote was complete; None if it never was.
     """
 
     contract: OptionContract
@@ -74,6 +82,7 @@ class Sample:
     error_type: str = ""
     message: str = ""
     ib_error_code: int | None = None
+    dwell_s: float | None = None
 
     @property
     def is_kept(self) -> bool:
@@ -82,14 +91,24 @@ class Sample:
 
 @dataclass(slots=True)
 class _Subscription:
-    """One request on the wire and the reason it ended for; ``left_at`` is None until it is on the wire (loop time)."""
+    """One request and the reason it ended for.
+
+    ``left_at`` and ``complete_at`` are the loop's times at which it was on the wire and its quote was complete;
+    ``held_s`` is how long an incomplete one was waited for.
+    """
 
     req_id: int
     recorder: TickRecorder
     ended: "asyncio.Future[str]"
     left_at: float | None = None
+    complete_at: float | None = None
+    held_s: float = 0.0
     meaning: CodeMeaning | None = None
     message: str = ""
+
+    @property
+    def dwell_s(self) -> float | None:
+        return self.complete_at - self.left_at if self.complete_at is not None and self.left_at is not None else None
 
     def end(self, reason: str) -> None:
         if not self.ended.done():
@@ -116,6 +135,11 @@ class Sampler:
         How to sample.
     stop_at
         From this instant on nothing is asked or kept: the slot is over.
+    patience_s
+        By conid, how long a contract that probably gives nothing may hold a line that somebody waits for, or while time
+        is short; seconds. The others have their whole deadline.
+    on_time_until
+        Until when a quote is on time; None if it is never late.
     on_progress
         Told after each contract how many are done.
     """
@@ -123,8 +147,14 @@ class Sampler:
     session: GatewaySession
     rules: SamplingRules
     stop_at: datetime
+    patience_s: Mapping[int, float] = field(default_factory=dict)
+    on_time_until: datetime | None = None
     on_progress: Callable[[int], None] = lambda done: None
     _open: dict[int, _Subscription] = field(default_factory=dict, init=False)
+    _queue: deque[_Turn] = field(default_factory=deque, init=False)
+    _lacks_line: bool = field(default=False, init=False)
+    _began_at: float = field(default=0.0, init=False)
+    _done: int = field(default=0, init=False)
     _underlying: _Subscription | None = field(default=None, init=False)
     _underlying_asked: Underlying | None = field(default=None, init=False)
     _underlying_due: float = field(default=0.0, init=False)
@@ -163,14 +193,15 @@ class Sampler:
         self._underlying_due = asyncio.get_running_loop().time() + wait_s
 
     def _subscribe_underlying(self, underlying: Underlying) -> None:
-        self._underlying = self._subscribe(_underlying_contract(underlying), "", lambda quote: quote.has_price)
+        self._underlying = self._subscribe(underlying_contract(underlying), "", lambda quote: quote.has_price)
 
     async def sample(self, contracts: Sequence[OptionContract], exchange: str) -> list[Sample]:
         """Sample every contract once at one exchange, in the order given.
 
         Every contract is in the result, whatever happens: faults end in ``Sample.error_type``, never in an exception.
         """
-        queue = deque(_Turn(contract) for contract in contracts)
+        queue = self._queue = deque(_Turn(contract) for contract in contracts)
+        self._began_at, self._done = asyncio.get_running_loop().time(), 0
         window = max(1, self.rules.lines - (1 if self._underlying else 0))
         results: list[Sample] = []
         running: set[asyncio.Task[None]] = set()
@@ -180,7 +211,8 @@ class Sampler:
                 queue.append(_Turn(turn.contract, turn.number + 1))
             else:
                 results.append(sample)
-                self.on_progress(len(results))
+                self._done = len(results)
+                self.on_progress(self._done)
 
         async def hold(turn: _Turn, subscription: _Subscription) -> None:
             sample = await self._hold(turn.contract, exchange, subscription)
@@ -197,12 +229,14 @@ class Sampler:
                         message = self._obstacle_message(obstacle)
                         finish(turn, self._sample(turn.contract, exchange, Quote(), obstacle, message))
                         continue
-                    if self.session.share.take(Resource.LINE):
+                    self._lacks_line = not self.session.share.take(Resource.LINE)
+                    if not self._lacks_line:
                         turn = queue.popleft()
                         task = asyncio.create_task(hold(turn, self._ask_for(turn.contract, exchange)))
                         running.add(task)
                         task.add_done_callback(running.discard)
                         continue
+                self._lacks_line = bool(queue)
                 await _first_of(running, LINE_POLL_S if queue and len(running) < window else None)
         finally:
             for task in running:
@@ -230,7 +264,7 @@ class Sampler:
     def _ask_for(self, contract: OptionContract, exchange: str) -> _Subscription:
         rules = self.rules
         return self._subscribe(
-            _option_contract(contract, exchange),
+            option_contract(contract, exchange),
             rules.generic_ticks,
             lambda quote: is_complete(quote, require_greeks=rules.require_greeks, wanted=rules.wanted),
             contract.right,
@@ -238,14 +272,37 @@ class Sampler:
 
     async def _hold(self, contract: OptionContract, exchange: str, subscription: _Subscription) -> Sample:
         try:
-            timeout = min(self.rules.ready_timeout_s, self._seconds_left())
-            await asyncio.wait({subscription.ended}, timeout=timeout)
+            await self._wait_for_quote(contract, subscription)
             reason = subscription.ended.result() if subscription.ended.done() else "timed_out"
             if reason == "complete":
                 await self._linger()
         finally:
             self._cancel(subscription)
         return self._judge(contract, exchange, subscription, reason)
+
+    async def _wait_for_quote(self, contract: OptionContract, subscription: _Subscription) -> None:
+        """Wait until the subscription has ended, or has held its line long enough."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        deadline_s = min(self.rules.ready_timeout_s, self._seconds_left())
+        wait_s = min(deadline_s, self.patience_s.get(contract.conid, deadline_s))
+        await asyncio.wait({subscription.ended}, timeout=wait_s)
+        while not subscription.ended.done() and (rest_s := began + deadline_s - loop.time()) > 0:
+            if self._lacks_line or self.session.share.is_wanted(Resource.LINE) or self.is_time_short(rest_s):
+                break
+            await asyncio.wait({subscription.ended}, timeout=min(rest_s, PATIENCE_POLL_S))
+        subscription.held_s = loop.time() - began
+
+    def is_time_short(self, rest_s: float) -> bool:
+        """Whether waiting so much longer for one contract would make quotes late."""
+        if self.on_time_until is None:
+            return False
+        return is_time_short(
+            (self.on_time_until - self.session.clock.now()).total_seconds(),
+            waiting=len(self._queue),
+            pace_per_s=self._done / max(asyncio.get_running_loop().time() - self._began_at, 0.001),
+            rest_s=rest_s,
+        )
 
     async def _linger(self) -> None:
         """Wait for the rest of the first burst of ticks, and for the underlying's first price."""
@@ -262,11 +319,11 @@ class Sampler:
         if reason in ("complete", "timed_out") and self.session.clock.now() >= self.stop_at:
             return self._sample(contract, exchange, quote, "out_of_time", "time was up before the quote was complete")
         if reason == "complete" or (reason == "timed_out" and is_usable(quote, self.rules.wanted)):
-            return self._sample(contract, exchange, quote, "", "")
+            return self._sample(contract, exchange, quote, "", "", dwell_s=subscription.dwell_s)
         if reason == "timed_out":
             error_type = "timed_out" if quote.is_silent else "no_quote"
             what = "nothing arrived" if quote.is_silent else f"no {_MISSING[self.rules.wanted]} arrived"
-            return self._sample(contract, exchange, quote, error_type, f"{what} in {self.rules.ready_timeout_s:g} s")
+            return self._sample(contract, exchange, quote, error_type, f"{what} in {subscription.held_s:.1f} s")
         if reason == "interrupted" and self.session.lost.done():
             reason = "gateway_lost"
         if reason in ("interrupted", "gateway_lost"):
@@ -276,11 +333,10 @@ class Sampler:
 
     def _sample(
         self, contract: OptionContract, exchange: str, quote: Quote, error_type: str, message: str,
-        code: int | None = None,
+        code: int | None = None, dwell_s: float | None = None,
     ) -> Sample:  # fmt: skip
-        return Sample(
-            contract, exchange, self.session.clock.now(), quote, self._underlying_quote(), error_type, message, code
-        )
+        now, underlying = self.session.clock.now(), self._underlying_quote()
+        return Sample(contract, exchange, now, quote, underlying, error_type, message, code, dwell_s)
 
     def _obstacle(self) -> str | None:
         if self.session.lost.done():
@@ -315,6 +371,7 @@ class Sampler:
 
         def on_tick() -> None:
             if not ended.done() and is_enough(recorder.quote):
+                subscription.complete_at = asyncio.get_running_loop().time()
                 ended.set_result("complete")
 
         recorder = TickRecorder(self.session.clock, on_tick, right)
@@ -395,32 +452,3 @@ async def _first_of(tasks: "set[asyncio.Task[None]]", timeout_s: float | None) -
         await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     else:
         await asyncio.sleep(timeout_s or 0.0)
-
-
-def _option_contract(contract: OptionContract, exchange: str) -> "Contract":
-    from ib_insync import Contract
-
-    return Contract(
-        secType="OPT",
-        conId=contract.conid,
-        symbol=contract.underlying,
-        lastTradeDateOrContractMonth=contract.expiry.strftime("%Y%m%d"),
-        strike=contract.strike,
-        right=contract.right,
-        multiplier=str(contract.multiplier),
-        exchange=exchange,
-        currency=contract.currency,
-        tradingClass=contract.trading_class,
-    )
-
-
-def _underlying_contract(underlying: Underlying) -> "Contract":
-    from ib_insync import Contract
-
-    return Contract(
-        secType=str(underlying.sec_type),
-        conId=underlying.conid,
-        symbol=underlying.symbol,
-        exchange=underlying.exchange,
-        currency=underlying.currency,
-    )

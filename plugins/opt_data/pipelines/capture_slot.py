@@ -1,15 +1,18 @@
 """Capture one symbol at one slot: ask for what is still missing, store every answer, account for every contract."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from opt_data.core.capture_plan import contracts_left, is_settled, nearest_first, within_strikes, worth_another_exchange
-from opt_data.core.contracts import ContractSet, OptionContract, Underlying
+from opt_data.core.capture_plan import contracts_left, is_settled, within_strikes, worth_another_exchange
+from opt_data.core.contracts import ContractSet, Underlying
+from opt_data.core.dwell import DwellAnswer, DwellKnowledge, learn
 from opt_data.core.quotes import MarketDataType
+from opt_data.core.sampling_plan import SamplingPlan, plan_sampling
 from opt_data.core.sessions import NEW_YORK
 from opt_data.core.slot_account import ContractSetStatus, Expectation, SlotAccount, account_slot
 from opt_data.core.slots import Slot, SlotPhase, slot_phase
@@ -25,6 +28,8 @@ from opt_data.storage.ledger import stored_answers
 if TYPE_CHECKING:
     import pyarrow as pa
 
+log = logging.getLogger(__name__)
+
 WAIT_FOR_SLOT_S = 30.0
 """How early a run may be: the scheduler's clock and the gateway's are not the same."""
 UNDERLYING_WAIT_S = 2.0
@@ -32,6 +37,8 @@ UNDERLYING_WAIT_S = 2.0
 RUN_LOGS = {ChainView.INTRADAY: "capture", ChainView.CLOSE: "close_snapshot"}
 CUT_SHORT = frozenset({"gateway_lost", "interrupted"})
 """Samples that a rerun over a new connection would get."""
+TEACHES = frozenset({"", "timed_out", "no_quote"})
+"""Ends of a sample that say something about its contract, and not about the connection or the login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +162,21 @@ async def capture_slot(
     expected = contract_set.expected_at(job.slot.index)
     wanted = within_strikes(expected, contract_set.reference_price, job.strikes)
     left = contracts_left(wanted, _settled_conids(job, stores))
-    samples = await _sample(job, nearest_first(left, contract_set.reference_price), contract_set, session)
     grace = timedelta(seconds=stores.settings.capture.slot_grace_s)
+    knowledge = stores.dwell.load(job.underlying.symbol)
+    plan = plan_sampling(
+        left,
+        reference_price=contract_set.reference_price,
+        day=job.slot.session.day,
+        knowledge=knowledge,
+        ready_timeout_s=job.rules.ready_timeout_s,
+    )
+    samples = await _sample(job, plan, contract_set, session, grace)
     context = CaptureContext(job.slot, contract_set, job.exchange, grace, job.requested_type, job.view)
     outcome = commit_rows(job, contract_set, quote_rows(samples, context), session, stores)
     stores.run_log.append(RUN_LOGS[job.view], job.slot.session.day, {"slot": job.slot.label, **outcome.summary()})
+    if job.view is ChainView.INTRADAY:
+        _learn_dwell(samples, knowledge, contract_set, stores)
     if any(sample.error_type in CUT_SHORT for sample in samples) and session.lost.done():
         raise session.lost.result()
     if any(s.error_type == "out_of_time" for s in samples) and session.clock.now() < job.slot.ends_utc:
@@ -226,24 +243,48 @@ def check_not_over(slot: Slot, now: datetime) -> None:
 
 
 async def _sample(
-    job: CaptureJob, contracts: Sequence[OptionContract], contract_set: ContractSet, session: GatewaySession
+    job: CaptureJob, plan: SamplingPlan, contract_set: ContractSet, session: GatewaySession, grace: timedelta
 ) -> list[Sample]:
-    """Ask the exchanges in turn; each later one only for what the earlier ones had nothing for."""
-    if not contracts:
+    """Ask the exchanges in turn; each later one only for what the earlier ones had nothing for.
+
+    While time is short, what probably gives nothing anywhere is asked at the first exchange only.
+    """
+    if not plan.order:
         return []
+    if plan.patience_s:
+        log.info("%d of %d contracts gave nothing lately and come last", len(plan.patience_s), len(plan.order))
     session.request_market_data_type(int(job.requested_type))
     answers: dict[int, Sample] = {}
-    async with Sampler(session, job.rules, stop_at=_stop_at(job, session)) as sampler:
+    on_time_until = job.slot.instant_utc + grace if job.view is ChainView.INTRADAY else None
+    stop_at = _stop_at(job, session)
+    async with Sampler(session, job.rules, stop_at, plan.patience_s, on_time_until) as sampler:
         await sampler.watch_underlying(contract_set.underlying, UNDERLYING_WAIT_S)
-        left = list(contracts)
+        left = list(plan.order)
         for exchange in dict.fromkeys((job.ask_first, *job.fallback_exchanges)):
             for sample in await sampler.sample(left, exchange):
                 if sample.is_kept or sample.contract.conid not in answers:
                     answers[sample.contract.conid] = sample
             left = [c for c in left if worth_another_exchange(answers[c.conid].error_type)]
+            if sampler.is_time_short(job.rules.ready_timeout_s):
+                left = [contract for contract in left if not plan.is_unlikely(contract)]
             if not left:
                 break
-    return [answers[contract.conid] for contract in contracts]
+    return [answers[contract.conid] for contract in plan.order]
+
+
+def _learn_dwell(
+    samples: Sequence[Sample], knowledge: DwellKnowledge, contract_set: ContractSet, stores: Stores
+) -> None:
+    """Remember how long contracts took, for the next slot's plan."""
+    learned = learn(
+        knowledge,
+        [DwellAnswer(one.contract, one.dwell_s) for one in samples if one.error_type in TEACHES],
+        reference_price=contract_set.reference_price,
+        day=contract_set.trade_date,
+        listed=contract_set.contracts,
+    )
+    if learned != knowledge:
+        stores.dwell.save(contract_set.underlying.symbol, learned)
 
 
 def _stop_at(job: CaptureJob, session: GatewaySession) -> datetime:

@@ -11,6 +11,7 @@ from opt_data.storage.chain_store import ChainStore
 from opt_data.storage.contract_cache import ContractCache
 from opt_data.storage.daily_store import DailyStore
 from opt_data.storage.day_locks import DayLocks
+from opt_data.storage.dwell_store import DwellStore
 from opt_data.storage.layout import ChainView
 from opt_data.storage.ledger import SlotLedger
 from opt_data.storage.open_interest_store import OpenInterestStore
@@ -24,7 +25,7 @@ class Stores:
 
     ``chains`` holds the slots, ``closes`` the closing snapshots, ``daily`` the rolled-up days, ``adjusted``
     the same on the terms of now, ``open_interest`` what was read on the mornings after, ``weeks`` the slots as
-    upkeep handles them.
+    upkeep handles them, ``dwell`` what they taught about how long contracts take.
     """
 
     settings: Settings
@@ -42,6 +43,7 @@ class Stores:
     ledger: SlotLedger
     run_log: RunLog
     weeks: WeekStore
+    dwell: DwellStore
 
     def chains_of(self, view: ChainView) -> ChainStore:
         """The store of a view that is captured: slots or closing snapshots."""

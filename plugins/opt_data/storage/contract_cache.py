@@ -2,9 +2,8 @@
 
 import errno
 import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -13,6 +12,7 @@ from pathlib import Path
 from opt_data.core.contracts import ContractSet
 from opt_data.core.discovery_plan import only_adds
 from opt_data.errors import CommitConflict, SchemaMismatch, StorageUnavailable
+from opt_data.storage.atomic_file import write_atomically
 from opt_data.storage.contract_set_json import contract_set_from_json, contract_set_to_json
 from opt_data.storage.layout import check_symbol
 
@@ -128,7 +128,7 @@ class ContractCache:
                     raise CommitConflict(f"{path} is frozen for the day; the new set would change or drop contracts")
                 if current.status in (CacheStatus.EMPTY, CacheStatus.CORRUPT):
                     _set_aside(path)
-                _write_atomically(path, content)
+                write_atomically(path, content)
         except OSError as error:
             reason = "the disk is full" if error.errno == errno.ENOSPC else str(error)
             raise StorageUnavailable(f"{path} cannot be written: {reason}", path=str(path)) from error
@@ -160,22 +160,3 @@ def _set_aside(path: Path) -> Path:
         number += 1
     path.rename(target)
     return target
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    stage = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with stage.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        stage.replace(path)
-    except OSError:
-        with suppress(OSError):
-            stage.unlink()
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -229,6 +229,21 @@ class TestLines:
 
         assert other.take(Resource.LINE)
 
+    def test_a_task_knows_whether_another_waits_for_its_line(self):
+        wire = Wire(AllowancePolicy(47.5, 50, lines=2))
+        mine, other, rebuild = wire.share("mine"), wire.share("other"), wire.share("rebuild", Priority.REBUILD)
+        assert mine.take(Resource.LINE)
+        assert mine.take(Resource.LINE)
+        assert not mine.is_wanted(Resource.LINE)
+
+        rebuild.take(Resource.LINE)
+        assert not mine.is_wanted(Resource.LINE)
+        other.take(Resource.LINE)
+        assert mine.is_wanted(Resource.LINE)
+
+        wire.time.seconds += 1.0
+        assert not mine.is_wanted(Resource.LINE)
+
 
 def test_requests_for_bars_are_counted_apart_from_lines():
     wire = Wire(AllowancePolicy(47.5, 50, lines=2, bar_requests=3))
