@@ -20,10 +20,13 @@ backfill: ## Make good what was missed and say what changed: FROM=2025-11-24 TO=
 
 ##@ Change it
 
+# Much of the suite is waiting: for a simulated gateway, for Airflow to start.
+WORKERS ?= 2
+
 test: install-dev ## Everything that must be green: the checks, the other clients, all tests
 	@$(MAKE) check
 	@$(MAKE) test-clients ARGS=
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: install-dev ## ruff, mypy, import contracts, generated documents current
 	@$(BIN)/ruff check .

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 
+import pytest
 from hypothesis import settings
 
 _SCRATCH = tempfile.mkdtemp(prefix="opt-data-tests-")
@@ -20,3 +21,8 @@ os.environ["OPT_DATA_CALENDAR_CACHE"] = f"{_SCRATCH}/calendar"
 # A first call may have to import a library; how long it takes is measured in benchmarks, not here.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that wait for a whole Airflow first: begun last, they would be waited for alone."""
+    items.sort(key=lambda item: "system" not in item.path.parts)
