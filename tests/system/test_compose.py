@@ -183,7 +183,7 @@ def test_commands_and_environment_run_as_plain_processes(
 
     pool = api._ask("GET", "/pools/ib_gateway")
     connection = api._ask("GET", "/connections/ib_gateway")
-    assert pool["slots"] == 4
+    assert pool["slots"] == 5  # parallel_tasks of demo.toml, the profile's configuration
     # The second start left what the first had made.
     assert (connection["conn_type"], connection["host"], connection["port"]) == ("ib_gateway", LOOPBACK, api_port)
     tested = api._ask("POST", "/connections/test", json={"connection_id": "ib_gateway", "conn_type": "ib_gateway"} | {
