@@ -7,26 +7,19 @@ The two take turns, so that a busy machine disturbs both. Prints capture / empty
 """
 
 import asyncio
-import json
-import os
 import shutil
 import statistics
 import sys
 import tempfile
-import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from real_airflow import ROOT, freeze_sets, lay_out, running_airflow, see_the_project
 from record import record
 
-if TYPE_CHECKING:
-    from tools.demo.places import Places
-
-ROOT = Path(__file__).resolve().parents[1]
 BAR = 2.5
 ROUNDS = 3
-WORKER = "airflow worker -- LocalExecutor"
+LIMIT_S = 600.0
 SYMBOLS = tuple(f"SYN{number:03}" for number in range(1, 21))
 DAY, SLOT = date(2025, 11, 24), datetime(2025, 11, 24, 15, 0, tzinfo=UTC)
 SCENARIO = {
@@ -81,117 +74,57 @@ with DAG("bench_capture", start_date=pendulum.datetime(2024, 1, 2), default_args
 """
 
 
-def lay_out(checkout: Path) -> None:
-    """A folder that looks like a checkout to the demo's tools, with our two DAGs in place of the project's."""
+def dags() -> dict[str, str]:
+    """The two DAG files."""
     from opt_data.bootstrap import session_calendar
     from opt_data.config.load import load_settings
     from opt_data.core.slot_ref import slot_to_ref
     from opt_data.core.slots import slot_of_instant
 
     ref = slot_to_ref(slot_of_instant(session_calendar(load_settings()).session(DAY), SLOT))
-    (checkout / "dags").mkdir(parents=True)
-    (checkout / "dags" / "bench_empty.py").write_text(EMPTY_DAG)
-    (checkout / "dags" / "bench_capture.py").write_text(CAPTURE_DAG.replace("SLOT_REF", repr(ref)))
-    (checkout / "plugins").symlink_to(ROOT / "plugins")
-    (checkout / "include").symlink_to(ROOT / "include")
-    universe = checkout / "universe.csv"
-    universe.write_text("\n".join(["symbol,conid,exchange,trading_class,sec_type", *(f"{s},,,," for s in SYMBOLS), ""]))
-
-
-async def freeze_sets(port: int) -> int:
-    """Freeze each symbol's contract set, so that the measured tasks find it; returns how many contracts."""
-    from opt_data.bootstrap import gateway_limits, intraday_universe, open_stores
-    from opt_data.config.load import load_settings
-    from opt_data.core.clock import SystemClock
-    from opt_data.gateway.session import GatewayAddress
-    from opt_data.pipelines.contract_sets import freeze_contract_set
-
-    settings = load_settings()
-    stores = open_stores(settings, SystemClock())
-    contracts = 0
-    for underlying in intraday_universe(settings):
-        outcome = await freeze_contract_set(
-            underlying, DAY, address=GatewayAddress(port=port), limits=gateway_limits(settings), stores=stores
-        )
-        contracts += len(outcome.contract_set.contracts)
-    return contracts
-
-
-def workers_cpu_s(places: "Places") -> float:
-    """Seconds of CPU that the executor's workers and the tasks they waited for have used, once all are idle."""
-    from tools.demo.processes import belonging
-
-    while True:
-        titles = {process: " ".join(process.cmdline()) for process in belonging(places.airflow_home, places.sessions)}
-        workers = {process: title for process, title in titles.items() if WORKER in title}
-        if workers and all("<idle>" in title for title in workers.values()):
-            return sum(sum(process.cpu_times()[:4]) for process in workers)
-        time.sleep(0.1)
+    return {"bench_empty.py": EMPTY_DAG, "bench_capture.py": CAPTURE_DAG.replace("SLOT_REF", repr(ref))}
 
 
 def measure(checkout: Path) -> dict[str, list[float]]:
     """CPU seconds a task, per DAG and round; the first round of each is not counted."""
     from ibsim.launch import running_gateway
     from opt_data.config.load import load_settings
-    from tools.demo import airflow_home, runs
-    from tools.demo.day_plan import Action, Step
-    from tools.demo.places import Places
-    from tools.demo.ports import LOOPBACK, free_port
-    from tools.demo.processes import Children
-    from tools.demo.progress import Progress
-    from tools.demo.services import Services
 
-    places, progress = Places(checkout), Progress()
-    places.make()
-    keys = airflow_home.load_secrets(places)
-    port = free_port()
-    airflow_home.write_configuration(places, keys, port)
+    universe = str(lay_out(checkout, dags(), SYMBOLS))
+    simulated = checkout / ".run" / "demo"
     own = {
-        "OPT_DATA__UNIVERSE__INTRADAY_FILE": str(checkout / "universe.csv"),
-        "OPT_DATA__UNIVERSE__CLOSE_FILE": str(checkout / "universe.csv"),
-        "OPT_DATA__PATHS__DATA_ROOT": str(places.data_root),
-        "OPT_DATA__PATHS__STATE_ROOT": str(places.state_root),
+        "OPT_DATA_CONFIG": str(ROOT / "include" / "config" / "demo.toml"),
+        "OPT_DATA__UNIVERSE__INTRADAY_FILE": universe,
+        "OPT_DATA__UNIVERSE__CLOSE_FILE": universe,
+        "OPT_DATA__PATHS__DATA_ROOT": str(simulated / "data"),
+        "OPT_DATA__PATHS__STATE_ROOT": str(simulated / "state"),
     }
-    env = airflow_home.environment(places) | own
-    os.environ.update(airflow_home.own_variables(places) | own)
-    children = Children(places.airflow_home, places.logs, places.sessions)
-    services = Services(places, children, progress, env)
+    settings = load_settings(environ=own)
     found: dict[str, list[float]] = {"bench_empty": [], "bench_capture": []}
     with running_gateway(SCENARIO, clock="2025-11-24T09:25:00-05:00") as gateway:
-        progress.say(f"{asyncio.run(freeze_sets(gateway.port))} contracts of {len(SYMBOLS)} symbols")
-        try:
-            services.migrate_database()
-            api = services.start_api_server(f"http://{LOOPBACK}:{port}", keys)
-            api.set_pool("ib_gateway", load_settings().capture.parallel_tasks, "benchmark")
-            extra = json.dumps({"client_id_first": 0, "client_id_count": 32})
-            api.set_connection(
-                {"connection_id": "ib_gateway", "conn_type": "ib_gateway", "host": LOOPBACK, "port": gateway.port}
-                | {"extra": extra}
-            )
-            services.start_scheduler(api)
+        count = asyncio.run(freeze_sets(gateway.port, DAY, 0, settings))
+        print(f"{count} contracts of {len(SYMBOLS)} symbols are frozen", flush=True)
+        slots = settings.capture.parallel_tasks
+        with running_airflow(checkout, gateway.port, own, parallelism=slots + 1, pool_slots=slots) as airflow:
             for number in range(ROUNDS + 1):
                 for dag_id, seconds in found.items():
-                    services.wait_for_dag(api, dag_id)
-                    api.unpause(dag_id)
+                    airflow.services.wait_for_dag(airflow.api, dag_id)
                     gateway.control.set_clock(SLOT.isoformat())
-                    shutil.rmtree(places.data_root, ignore_errors=True)
-                    before = workers_cpu_s(places)
+                    shutil.rmtree(airflow.places.data_root, ignore_errors=True)
+                    before = airflow.workers_cpu_s()
                     at = SLOT + timedelta(seconds=number)
-                    wanted = Step(Action.RUN, f"round {number}", dag_id, at, at, f"round_{number}")
-                    runs.complete(api, wanted, progress, children.require_alive)
+                    run = airflow.run_whole(dag_id, at.isoformat(), f"round_{number}", LIMIT_S)
+                    if run["state"] != "success":
+                        raise SystemExit(f"round {number} of {dag_id} failed; see {airflow.places.airflow_home}/logs")
                     if number:
-                        seconds.append((workers_cpu_s(places) - before) / len(SYMBOLS))
-        finally:
-            children.stop_all()
+                        seconds.append((airflow.workers_cpu_s() - before) / len(SYMBOLS))
     return found
 
 
 def main() -> int:
-    sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]
+    see_the_project()
     with tempfile.TemporaryDirectory() as folder:
-        checkout = Path(folder) / "checkout"
-        lay_out(checkout)
-        found = measure(checkout)
+        found = measure(Path(folder) / "checkout")
     medians = {name: statistics.median(values) for name, values in found.items()}
     ratio = medians["bench_capture"] / medians["bench_empty"]
     for name, values in found.items():

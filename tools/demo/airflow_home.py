@@ -56,6 +56,9 @@ def write_configuration(places: Places, keys: Secrets, ui_port: int) -> None:
             "executor": "opt_data.executors.warm_local.WarmLocalExecutor",
             # One more than symbols: a task that has just ended still counts for some seconds.
             "parallelism": "6",
+            # Far more than the demo needs: whoever lengthens its universe shall not run into them.
+            "max_active_tasks_per_dag": "16",
+            "max_map_length": "1024",
             "load_examples": "False",
             "fernet_key": keys.fernet_key,
             "hostname_callable": "socket.gethostname",

@@ -13,7 +13,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from opt_data.bootstrap import capture_groups, whole_universe
 from opt_data.config.load import load_settings
+from opt_data.config.models import Settings
 from opt_data.errors import OptDataError
 
 
@@ -38,7 +40,30 @@ def main(env: Mapping[str, str] = os.environ) -> int:
         _airflow("pools", "set", *pool, "--include-deferred")
     if not _is_there("connections", "get", settings.gateway.conn_id):
         _airflow("connections", "add", *connection, "--conn-extra", extra)
+    for warning in limits_too_small(settings):
+        print(f"tools.deploy: warning: {warning}", file=sys.stderr)
     return 0
+
+
+def limits_too_small(settings: Settings) -> list[str]:
+    """What Airflow's configuration lacks for this universe and this many tasks at once.
+
+    Too few places only make a slot slow. Too short a map fails every plan. The table is in ``docs/deployment.md``.
+    """
+    from airflow.configuration import conf
+
+    wanted = settings.capture.parallel_tasks
+    mapped = max(len(capture_groups(settings)), len(whole_universe(settings)))
+    needed = {
+        "parallelism": (wanted + 1, f"{wanted} captures and whatever else runs"),
+        "max_active_tasks_per_dag": (wanted, f"{wanted} captures at once"),
+        "max_map_length": (mapped, f"{mapped} mapped instances"),
+    }
+    return [
+        f"[core] {key} = {conf.getint('core', key)} is too small for {why}; make it {least} or more"
+        for key, (least, why) in needed.items()
+        if conf.getint("core", key) < least
+    ]
 
 
 def _airflow(*arguments: str) -> None:
