@@ -24,7 +24,7 @@ def account_replies(gateway: Gateway, request: Request) -> Sequence[Encodable]:
     account = gateway.scenario.account
     match request:
         case requests.CurrentTime():
-            return (replies.CurrentTimeReply(int(gateway.clock.now_s())),)
+            return (replies.CurrentTimeReply(int(gateway.clock.now_s() + gateway.scenario.faults.clock_ahead_s)),)
         case requests.ManagedAccounts():
             return (replies.ManagedAccountsReply(account),)
         case requests.NextIds():

@@ -18,7 +18,7 @@ from ibsim.scenario import ErrorRule, Excess, Scenario, ScenarioError, patched, 
 #: Notices of broken and mended connections to IB's farms, by farm.
 FARM_BROKEN = {"usopt": 2103, "usfarm": 2103, "ushmds": 2105, "secdefnj": 2157}
 FARM_MENDED = {"usopt": 2104, "usfarm": 2104, "ushmds": 2106, "secdefnj": 2158}
-_FARM_KINDS = {2103: "Market data", 2104: "Market data", 2105: "HMDS data", 2106: "HMDS data", 2157: "Sec-def data"}
+_FARM_KINDS = {"usopt": "Market data", "usfarm": "Market data", "ushmds": "HMDS data", "secdefnj": "Sec-def data"}
 _COMPUTATIONS = frozenset({"model", "bid_model", "ask_model", "last_model"})
 QUOTE_COLUMNS = frozenset(f.name for f in fields(Quote)) - {"conid", "instant_s"}
 
@@ -191,19 +191,25 @@ class Gateway:
 
     def break_farm(self, farm: str) -> None:
         """One farm's connection breaks: what comes over it freezes (``usopt``, ``usfarm``) or is not answered."""
-        code = _farm(FARM_BROKEN, farm)
+        _check_farm(farm)
         self.broken_farms.add(farm)
         if farm in {"usopt", "usfarm"} and self.outage_since_s is None:
             self.outage_since_s = self.clock.now_s()
-        self.notify_all(code, f"{_FARM_KINDS[code]} farm connection is broken:{farm}")
+        self.notify_all(*self.farm_state(farm))
 
     def mend_farm(self, farm: str) -> None:
-        code = _farm(FARM_MENDED, farm)
+        _check_farm(farm)
         self.broken_farms.discard(farm)
         if not self.broken_farms & {"usopt", "usfarm"}:
             self.outage_since_s = None
-        self.notify_all(code, f"{_FARM_KINDS.get(code, 'Sec-def data')} farm connection is OK:{farm}")
+        self.notify_all(*self.farm_state(farm))
         self.refresh_all()
+
+    def farm_state(self, farm: str) -> tuple[int, str]:
+        """Code and text that tell how a farm is, as at the end of a handshake."""
+        is_broken = farm in self.broken_farms
+        code = (FARM_BROKEN if is_broken else FARM_MENDED)[farm]
+        return code, f"{_FARM_KINDS[farm]} farm connection is {'broken' if is_broken else 'OK'}:{farm}"
 
     def drop(self, client_id: int | None = None) -> int:
         """Close the socket of one client, or of all; returns how many."""
@@ -256,10 +262,9 @@ class Gateway:
         self.shared_rate.second.greatest = 0
 
 
-def _farm(table: Mapping[str, int], farm: str) -> int:
-    if farm not in table:
-        raise ScenarioError(f"no farm {farm!r}; farms: {', '.join(table)}")
-    return table[farm]
+def _check_farm(farm: str) -> None:
+    if farm not in FARM_BROKEN:
+        raise ScenarioError(f"no farm {farm!r}; farms: {', '.join(FARM_BROKEN)}")
 
 
 def _rule_fits(rule: ErrorRule, kind: str, contract: Contract | None, exchange: str) -> bool:

@@ -186,7 +186,8 @@ class Faults:
     contracts, symbols, exchanges (of the request) or kinds of request that get no answer at all.
     ``drop_after_messages`` closes each connection after so many. ``late_tick_after_cancel_s`` above 0 sends one more
     bid that long after a cancel. ``competing_session`` answers every market-data request with 10197. ``excess`` names
-    messages that break the rate.
+    messages that break the rate. ``clock_ahead_s`` is added to the answer of reqCurrentTime; below 0 the gateway's
+    clock is behind.
     """
 
     refuse: bool = False
@@ -201,6 +202,7 @@ class Faults:
     excess: tuple[Excess, ...] = ()
     competing_session: bool = False
     late_tick_after_cancel_s: float = 0.0
+    clock_ahead_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

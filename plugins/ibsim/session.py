@@ -149,10 +149,10 @@ class ClientSession:
         self._send(
             replies.ManagedAccountsReply(gateway.scenario.account),
             replies.NextValidId(FIRST_ORDER_ID),
-            replies.ErrorMessage(-1, 2104, "Market data farm connection is OK:usfarm"),
-            replies.ErrorMessage(-1, 2104, "Market data farm connection is OK:usopt"),
-            replies.ErrorMessage(-1, 2106, "HMDS data farm connection is OK:ushmds"),
-            replies.ErrorMessage(-1, 2158, "Sec-def data farm connection is OK:secdefnj"),
+            *(
+                replies.ErrorMessage(-1, *gateway.farm_state(farm))
+                for farm in ("usfarm", "usopt", "ushmds", "secdefnj")
+            ),
         )
 
     def _dispatch(self, request: Request) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from opt_data.core.pacing import message_rate
 from opt_data.core.quotes import Wanted
 from opt_data.core.sessions import SessionCalendar
 from opt_data.gateway.session import GatewayAddress, GatewayLimits
+from opt_data.pipelines.gateway_log import GatewayLog
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.bar_store import BarStore
 from opt_data.storage.chain_reader import ChainReader
@@ -110,6 +111,11 @@ def allowance_share(settings: Settings, address: GatewayAddress, priority: Prior
         alone=PrivateStore(clock),
         tasks=settings.capture.parallel_tasks,
     )
+
+
+def gateway_log(settings: Settings, address: GatewayAddress, task: Mapping[str, object]) -> GatewayLog:
+    """Where a task keeps what happens on its connection; ``task`` says which task it is."""
+    return GatewayLog(RunLog(settings.paths.run_logs, SystemClock()), address, task)
 
 
 def _allowance_policy(settings: Settings, priority: Priority) -> AllowancePolicy:

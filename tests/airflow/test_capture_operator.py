@@ -21,7 +21,7 @@ from tests.gateway.conftest import start  # noqa: F401
 MONDAY, TEN = date(2025, 11, 24), datetime(2025, 11, 24, 15, 0, tzinfo=UTC)
 SYMBOLS = ("AAPL", "MSFT", "NVDA")
 CONTEXT: dict[str, Any] = {
-    "ti": SimpleNamespace(map_index=0, try_number=1),
+    "ti": SimpleNamespace(dag_id="opt_data_intraday", task_id="capture", map_index=0, try_number=1),
     "run_id": "manual__ten",
     "dag_run": None,
     "data_interval_start": TEN,

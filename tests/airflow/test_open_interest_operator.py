@@ -24,7 +24,7 @@ from tests.gateway.conftest import start  # noqa: F401
 
 MONDAY = date(2025, 11, 24)
 CONTEXT: dict[str, Any] = {
-    "ti": SimpleNamespace(map_index=0, try_number=1),
+    "ti": SimpleNamespace(dag_id="opt_data_open_interest", task_id="enrich", map_index=0, try_number=1),
     "run_id": "manual__monday",
     "dag_run": None,
     "data_interval_start": datetime(2025, 11, 24, 14, 30, tzinfo=UTC),

@@ -129,3 +129,21 @@ def test_the_state_of_a_full_house_fits_the_file():
     state = AllowanceState(late, late, [late] * largest.limit_per_s * 2, 500, late, holders)
 
     assert len(encode(state)) < SIZE // 2
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_whoever_leaves_holds_nothing_open_and_nothing_back(path):
+    before = open_files()
+    for number in range(50):
+        share = AllowanceShare(FileStore(path), POLICY, f"task {number}")
+        assert share.take(Resource.LINE)
+        share.leave()
+        share.give_back(Resource.LINE)  # a cancel that left late
+
+    assert open_files() == before
+    state = decode(path.read_bytes().partition(b"\0")[0])
+    assert state is not None
+    assert state.holders == {}

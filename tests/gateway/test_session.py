@@ -152,3 +152,59 @@ def _stock(symbol):
     from ib_insync import Stock
 
     return Stock(symbol, "SMART", "USD")
+
+
+async def test_the_state_of_the_farms_at_connect_is_heard(start, connect):
+    gateway = start()
+    gateway.control.call("break_farm", farm="usopt")
+
+    async with connect(gateway) as session:
+        assert session.connectivity.is_down
+        assert not session.restored.is_set()
+        gateway.control.call("mend_farm", farm="usopt")
+        await until(session.restored.is_set)
+
+    assert [(notice.code, notice.text.rpartition(":")[2]) for notice in session.notices] == [
+        (2104, "usfarm"), (2103, "usopt"), (2106, "ushmds"), (2158, "secdefnj"), (2104, "usopt"),
+    ]  # fmt: skip
+
+
+async def test_everything_that_happens_on_a_connection_is_told_in_order(start):
+    gateway, told = start(), []
+    address = GatewayAddress(port=gateway.port)
+
+    async with open_session(address, QUICK, clock_source="gateway", observer=told.append) as session:
+        gateway.control.call("notice", code=1100, text="Connectivity has been lost.")
+        await until(lambda: not session.restored.is_set())
+        gateway.control.call("drop")
+        await until(session.lost.done)
+    gateway.control.faults(refuse=True)
+    with pytest.raises(GatewayUnavailable):
+        async with open_session(address, QUICK, observer=told.append):
+            pass
+
+    farms = [("notice", 2104), ("notice", 2104), ("notice", 2106), ("notice", 2158)]
+    expected = [("connected", None), *farms, ("notice", 1100), ("lost", None), ("refused", None)]
+    assert [(event.kind, event.code) for event in told] == expected
+    assert all(event.at.year == 2025 for event in told[:-1])  # the market's clock, from the first one on
+
+
+async def test_a_session_that_was_left_says_so(start):
+    told = []
+    async with open_session(GatewayAddress(port=start().port), QUICK, observer=told.append):
+        pass
+
+    assert told[-1].kind == "closed"
+
+
+@pytest.mark.parametrize(("ahead_s", "is_skewed"), [(0.0, False), (5.0, True), (-5.0, True)])
+async def test_the_gateways_clock_is_compared_with_ours_in_one_message(start, ahead_s, is_skewed):
+    gateway, told = start({"faults": {"clock_ahead_s": ahead_s}}, "system"), []
+
+    async with open_session(GatewayAddress(port=gateway.port), QUICK, observer=told.append) as session:
+        await until(lambda: session.clock_reading is not None)
+        assert session.is_clock_skewed is is_skewed
+
+    (event,) = [event for event in told if event.kind == "clock"]
+    assert abs(event.skew_s - ahead_s) <= event.uncertainty_s
+    assert gateway.control.stats()["requests"] == {"startApi": 1, "reqCurrentTime": 1}

@@ -255,3 +255,13 @@ def test_error_logs_are_kept_thirty_days(stores: Stores) -> None:
     maintain(SATURDAY, stores=stores)
     assert sorted(path.name for path in folder.iterdir()) == ["2025-10-30.jsonl", "errors_20251129.log", "notes.txt"]
     assert [Path(line["inputs"][0]["file"]).name for line in lines(stores)] == names[:2]
+
+
+def test_what_gateways_said_is_kept_sixty_days(stores: Stores) -> None:
+    folder = stores.run_log.path("gateway", SATURDAY).parent
+    folder.mkdir(parents=True)
+    for name in ("2025-09-29.jsonl", "2025-09-30.jsonl"):  # the Saturday is November 29
+        (folder / name).write_text("x")
+    maintain(SATURDAY, stores=stores)
+    assert [path.name for path in folder.iterdir()] == ["2025-09-30.jsonl"]
+    assert [line["action"] for line in lines(stores)] == ["delete_gateway_log"]

@@ -228,6 +228,7 @@ class MaintenanceSettings(Section):
     cold_codec: Literal["zstd", "snappy"] = "zstd"
     intraday_keep_days: Annotated[int, Field(ge=7, le=36600)] = 60
     error_log_keep_days: Annotated[int, Field(ge=1, le=36600)] = 30
+    gateway_log_keep_days: Annotated[int, Field(ge=1, le=36600)] = 60
     retire: Literal["delete", "move"] = "delete"
     cold_root: ProjectPath = Path("cold")
     task_timeout_min: Annotated[float, Field(gt=0.0, le=1440.0)] = 180.0

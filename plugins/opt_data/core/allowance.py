@@ -91,6 +91,10 @@ class AllowanceStore(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Let go of what is held open; a later change opens it again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class AllowancePolicy:

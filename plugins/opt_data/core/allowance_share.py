@@ -34,6 +34,9 @@ class PrivateStore:
     def transact(self, change: Callable[[AllowanceState, float], T]) -> T:
         return change(self._state, self._clock.monotonic())
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
 
 class AllowanceShare:
     """One task's hand in the shared allowance.
@@ -75,6 +78,7 @@ class AllowanceShare:
         self._alone = alone
         self._tasks = tasks
         self._held: dict[str, int] = {}
+        self._has_left = False
 
     def message_wait_s(self) -> float:
         """Seconds until the next message may leave; 0: send it now, it is counted."""
@@ -97,7 +101,9 @@ class AllowanceShare:
         return self._on_holdings(change)
 
     def give_back(self, resource: Resource) -> None:
-        """Give back one of what was taken."""
+        """Give back one of what was taken; whoever has left has given back everything."""
+        if self._has_left:
+            return
 
         def change(state: AllowanceState, now: float) -> None:
             me = self._me(state, now)
@@ -119,9 +125,14 @@ class AllowanceShare:
         self._on_holdings(lambda state, now: self._me(state, now) and None)
 
     def leave(self) -> None:
-        """Give everything back."""
-        self._held = {}
+        """Give everything back and let go of the store. Nothing is sent or taken afterwards."""
+        self._held, self._has_left = {}, True
         self._on_holdings(lambda state, now: state.holders.pop(self._name, None) and None)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._store.close()
+        self._messages.close()
 
     def _on_messages(self, change: Callable[[AllowanceState, float], T]) -> T:
         try:
@@ -140,6 +151,7 @@ class AllowanceShare:
             raise error
         self.is_alone = True
         self.policy = self.policy.divided(self._tasks)
+        self._let_go()
         self._store = self._messages = self._alone
         return self._alone
 

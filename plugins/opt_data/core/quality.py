@@ -24,6 +24,8 @@ class RowContext:
     used_fallback_exchange: bool = False
     discovery_stale: bool = False
     snapshot_error: bool = False
+    farm_outage: bool = False
+    clock_skew: bool = False
 
 
 def row_flags(quote: Quote, context: RowContext) -> list[str]:
@@ -49,6 +51,8 @@ def _circumstances(quote: Quote, context: RowContext) -> list[str]:
         "frozen": context.capture_mode is CaptureMode.FROZEN,
         "delayed_fallback": served is not None and served.is_delayed,
         "md_type_unconfirmed": not (context.snapshot_error or is_rebuilt) and quote.market_data_type is None,
+        "farm_outage": context.farm_outage,
+        "clock_skew": context.clock_skew,
         "fallback_exchange": context.used_fallback_exchange,
         "discovery_stale": context.discovery_stale,
         "adjusted_contract": is_adjusted(context.contract),

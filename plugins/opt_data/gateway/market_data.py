@@ -11,7 +11,7 @@ import copy
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,8 @@ class Sample:
 
     ``quote`` holds what was received, also when it was not enough; ``error_type`` is empty if the contract gave a
     quote. ``underlying`` is the underlying's quote as known at ``asof``. ``dwell_s`` is how long the request was on the
-    wire until the quote was complete; None if it never was.
+    wire until the quote was complete; None if it never was. ``farm_outage``: a market-data farm was down while the
+    contract was subscribed, or is now. ``clock_skew``: the gateway's clock and ours differ.
     """
 
     contract: OptionContract
@@ -83,6 +84,8 @@ class Sample:
     message: str = ""
     ib_error_code: int | None = None
     dwell_s: float | None = None
+    farm_outage: bool = False
+    clock_skew: bool = False
 
     @property
     def is_kept(self) -> bool:
@@ -94,12 +97,13 @@ class _Subscription:
     """One request and the reason it ended for.
 
     ``left_at`` and ``complete_at`` are the loop's times at which it was on the wire and its quote was complete;
-    ``held_s`` is how long an incomplete one was waited for.
+    ``held_s`` is how long an incomplete one was waited for. ``impairments_before`` had ended when it was asked for.
     """
 
     req_id: int
     recorder: TickRecorder
     ended: "asyncio.Future[str]"
+    impairments_before: int
     left_at: float | None = None
     complete_at: float | None = None
     held_s: float = 0.0
@@ -160,8 +164,10 @@ class Sampler:
     _underlying_due: float = field(default=0.0, init=False)
     _strikes: StrikeWatch = field(default_factory=StrikeWatch, init=False)
     _recovery: "asyncio.Task[None] | None" = field(default=None, init=False)
+    _is_underlying_frozen: bool = field(default=False, init=False)
 
     async def __aenter__(self) -> "Sampler":
+        self._heed_underlying_farm()
         self.session.ib.wrapper.listeners.append(self._on_error)
         self.session.interruptions.append(self._on_interruption)
         return self
@@ -278,7 +284,9 @@ class Sampler:
                 await self._linger()
         finally:
             self._cancel(subscription)
-        return self._judge(contract, exchange, subscription, reason)
+        sample = self._judge(contract, exchange, subscription, reason)
+        had_outage = self.session.connectivity.impairments > subscription.impairments_before
+        return replace(sample, farm_outage=had_outage)
 
     async def _wait_for_quote(self, contract: OptionContract, subscription: _Subscription) -> None:
         """Wait until the subscription has ended, or has held its line long enough."""
@@ -336,7 +344,10 @@ class Sampler:
         code: int | None = None, dwell_s: float | None = None,
     ) -> Sample:  # fmt: skip
         now, underlying = self.session.clock.now(), self._underlying_quote()
-        return Sample(contract, exchange, now, quote, underlying, error_type, message, code, dwell_s)
+        return Sample(
+            contract, exchange, now, quote, underlying, error_type, message, code, dwell_s,
+            farm_outage=self.session.connectivity.is_impaired, clock_skew=self.session.is_clock_skewed,
+        )  # fmt: skip
 
     def _obstacle(self) -> str | None:
         if self.session.lost.done():
@@ -358,7 +369,7 @@ class Sampler:
         return max(0.0, (self.stop_at - self.session.clock.now()).total_seconds())
 
     def _underlying_quote(self) -> Quote | None:
-        if self._underlying is None or self._underlying.recorder.quote.is_silent:
+        if self._underlying is None or self._underlying.recorder.quote.is_silent or self._is_underlying_frozen:
             return None
         return copy.copy(self._underlying.recorder.quote)
 
@@ -375,7 +386,8 @@ class Sampler:
                 ended.set_result("complete")
 
         recorder = TickRecorder(self.session.clock, on_tick, right)
-        subscription = _Subscription(req_id, recorder, ended)
+        connectivity = self.session.connectivity
+        subscription = _Subscription(req_id, recorder, ended, connectivity.impairments - connectivity.is_impaired)
         self._open[req_id] = subscription
         self.session.ib.wrapper.recorders[req_id] = recorder
         client.reqMktData(req_id, contract, generic_ticks, False, False, [])
@@ -418,13 +430,13 @@ class Sampler:
         for subscription in unheard:
             subscription.meaning, subscription.message = CODES[PACING_STRIKE], message
             subscription.end("pacing")
-            if subscription is self._underlying and self._underlying_asked is not None:
-                self._cancel(subscription, keeps_line=True)
-                self._subscribe_underlying(self._underlying_asked)
+            if subscription is self._underlying:
+                self._renew_underlying()
 
     def _on_error(self, req_id: int, code: int, text: str) -> None:
         if code == PACING_STRIKE:
             self._on_strike(text)
+        self._heed_underlying_farm()
         subscription = self._open.get(req_id)
         if subscription is None:
             return
@@ -436,6 +448,21 @@ class Sampler:
             subscription.meaning = meaning
             subscription.message = f"IB {code}: {text}"
             subscription.end(meaning.error_type or "ib_error")
+
+    def _heed_underlying_farm(self) -> None:
+        """What is known of the underlying is frozen while its own farm is down, also where options go on; afterwards it
+        is asked for anew, on the line it has: the old request would tell only what changes from then on."""
+        was_frozen, self._is_underlying_frozen = (
+            self._is_underlying_frozen,
+            self.session.connectivity.is_underlying_down,
+        )
+        if was_frozen and not self._is_underlying_frozen and self.session.is_connected:
+            self._renew_underlying()
+
+    def _renew_underlying(self) -> None:
+        if self._underlying is not None and self._underlying_asked is not None:
+            self._cancel(self._underlying, keeps_line=True)
+            self._subscribe_underlying(self._underlying_asked)
 
     def _on_interruption(self) -> None:
         """Values received so far may be frozen ones: end every subscription, the contracts are asked for again."""

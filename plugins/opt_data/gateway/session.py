@@ -5,17 +5,19 @@ import contextlib
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from opt_data.core.allowance import ALIVE_S, AllowancePolicy
 from opt_data.core.allowance_share import AllowanceShare, PrivateStore
 from opt_data.core.clock import Clock, RunningClock, SystemClock
+from opt_data.core.clock_skew import ClockReading
 from opt_data.core.connectivity import Connectivity
 from opt_data.core.pacing import message_rate
 from opt_data.errors import ClientIdInUse, GatewayUnavailable, OptDataError, RequestTimedOut
 from opt_data.gateway.error_codes import Effect, code_meaning, error_from_code
+from opt_data.gateway.events import EventKind, GatewayEvent, Observer, unobserved
 
 if TYPE_CHECKING:
     from opt_data.gateway.ib_client import RecordingIB
@@ -77,13 +79,15 @@ class GatewaySession:
         self.client_id = client_id
         self.connectivity = Connectivity()
         self.notices: list[Notice] = []
+        self.clock_reading: ClockReading | None = None
         self.delayed_requested = False
         self.interruptions: list[Callable[[], None]] = []
         self.restored = asyncio.Event()
         self.restored.set()
         self.lost: asyncio.Future[OptDataError] = asyncio.get_running_loop().create_future()
         self._is_warned = False
-        ib.wrapper.listeners.append(self._on_message)
+        self._observer: Observer = unobserved
+        ib.wrapper.listeners.append(self.note_message)
         ib.disconnectedEvent += self._on_disconnect
 
     @property
@@ -154,6 +158,42 @@ class GatewaySession:
         answer: datetime = await self.ask("current time", self.ib.reqCurrentTimeAsync())
         return answer.astimezone(UTC)
 
+    def take_the_gateways_clock(self, now: datetime) -> None:
+        """From now on the session's clock is the gateway's; what was noticed while connecting is of this moment."""
+        self.clock = RunningClock(now)
+        self.notices = [replace(notice, at=now) for notice in self.notices]
+
+    def observe(self, observer: Observer) -> None:
+        """Tell of every event from the connection's beginning on."""
+        self._observer = observer
+        self._tell(EventKind.CONNECTED, f"client id {self.client_id}")
+        for notice in self.notices:
+            self._tell(EventKind.NOTICE, notice.text, notice.code, at=notice.at)
+
+    def compare_clocks(self) -> None:
+        """Ask the gateway's time, and note how far it is from ours when the answer comes; nobody waits for it."""
+        sent: list[datetime] = []
+        answer: asyncio.Future[datetime] = asyncio.ensure_future(self.ib.reqCurrentTimeAsync())
+        self.ib.client.when_sent(lambda: sent.append(self.clock.now()))
+
+        def note(answer: "asyncio.Future[datetime]") -> None:
+            if answer.cancelled() or answer.exception() is not None or not sent:
+                return
+            self.clock_reading = reading = ClockReading(sent[0], self.clock.now(), answer.result().astimezone(UTC))
+            text = (
+                f"the gateway's clock less ours is {reading.skew_s:.1f} s, give or take {reading.uncertainty_s:.1f} s"
+            )
+            if reading.is_skewed:
+                log.warning("%s; rows are flagged clock_skew, check the time service of both machines", text)
+            self._tell(EventKind.CLOCK, text, reading=reading)
+
+        answer.add_done_callback(note)
+
+    @property
+    def is_clock_skewed(self) -> bool:
+        """Whether the gateway's clock is known to be more than a second from ours."""
+        return self.clock_reading is not None and self.clock_reading.is_skewed
+
     def request_market_data_type(self, market_data_type: int) -> None:
         """Say which kind of market data later requests on this connection want."""
         self.delayed_requested = market_data_type in (3, 4)
@@ -163,6 +203,7 @@ class GatewaySession:
         """Declare the connection useless; everybody waiting on it gets ``error``."""
         if not self.lost.done():
             self.lost.set_result(error)
+            self._tell(EventKind.LOST, str(error))
             self._interrupt()
 
     def _interrupt(self) -> None:
@@ -170,10 +211,19 @@ class GatewaySession:
         for interrupt in tuple(self.interruptions):
             interrupt()
 
-    def _on_message(self, req_id: int, code: int, text: str) -> None:
+    def _tell(
+        self, kind: EventKind, text: str, code: int | None = None, *,
+        at: datetime | None = None, reading: ClockReading | None = None,
+    ) -> None:  # fmt: skip
+        skew_s, uncertainty_s = (reading.skew_s, reading.uncertainty_s) if reading else (None, None)
+        self._observer(GatewayEvent(at or self.clock.now(), kind, text, code, self.client_id, skew_s, uncertainty_s))
+
+    def note_message(self, req_id: int, code: int, text: str) -> None:
+        """Take in one message of the gateway; those that concern a single request are not ours."""
         if req_id != -1 and code != COMPETING_SESSION:
             return
         self.notices.append(Notice(self.clock.now(), code, text))
+        self._tell(EventKind.NOTICE, text, code)
         if self.connectivity.note(code, text):
             log.warning("gateway %s: %s", code, text)
             self._interrupt()
@@ -210,6 +260,7 @@ class GatewaySession:
             self.ib.client.disconnect()
         if not self.lost.done():
             self.lost.set_result(self._unavailable("the session is closed"))
+            self._tell(EventKind.CLOSED, "")
 
 
 def warns_of_a_strike(text: str) -> bool:
@@ -234,6 +285,7 @@ async def open_session(
     first_choice: int = 0,
     clock_source: Literal["system", "gateway"] = "system",
     share: AllowanceShare | None = None,
+    observer: Observer = unobserved,
 ) -> AsyncIterator[GatewaySession]:
     """Connect with the first free client id of the range.
 
@@ -245,9 +297,11 @@ async def open_session(
         Where in the range of client ids to begin, e.g. the task's map index.
     clock_source
         ``gateway``: the session's clock is the gateway's, asked once and running on from there. For simulated
-        markets only.
+        markets only. With ``system`` the two clocks are compared, at the cost of one message.
     share
         This connection's hand in the allowance that all tasks share; without one it takes itself to be the only one.
+    observer
+        Told of everything that happens on the connection besides answers, also when none comes about.
 
     Raises
     ------
@@ -259,9 +313,12 @@ async def open_session(
     share = share or _undivided(limits)
     living = asyncio.create_task(_give_signs_of_life(share))
     try:
-        async with _connected(address, limits, address.client_ids(first_choice), share) as session:
+        async with _connected(address, limits, address.client_ids(first_choice), share, observer) as session:
             if clock_source == "gateway":
-                session.clock = RunningClock(await session.current_time())
+                session.take_the_gateways_clock(await session.current_time())
+            session.observe(observer)
+            if clock_source == "system":
+                session.compare_clocks()
             yield session
     finally:
         living.cancel()
@@ -270,9 +327,13 @@ async def open_session(
 
 @contextlib.asynccontextmanager
 async def _connected(
-    address: GatewayAddress, limits: GatewayLimits, client_ids: Sequence[int], share: AllowanceShare
+    address: GatewayAddress, limits: GatewayLimits, client_ids: Sequence[int], share: AllowanceShare, observer: Observer
 ) -> AsyncIterator[GatewaySession]:
-    session = await _connect(address, limits, client_ids, share)
+    try:
+        session = await _connect(address, limits, client_ids, share)
+    except OptDataError as error:
+        observer(GatewayEvent(SystemClock().now(), EventKind.REFUSED, str(error)))
+        raise
     try:
         yield session
     finally:
@@ -316,8 +377,10 @@ async def _connect_as(
 
     ib = RecordingIB(share)
     id_taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    heard: list[tuple[int, int, str]] = []  # the state of the farms comes with the end of the handshake
 
     def listen(req_id: int, code: int, text: str) -> None:
+        heard.append((req_id, code, text))
         if code == CLIENT_ID_IN_USE and not id_taken.done():
             id_taken.set_result(None)
 
@@ -335,7 +398,10 @@ async def _connect_as(
         ib.wrapper.listeners.remove(listen)
         if not ib.client.isReady():
             await _abandon(ib, [handshake])
-    return GatewaySession(ib, address, limits, client_id, share)
+    session = GatewaySession(ib, address, limits, client_id, share)
+    for message in heard:
+        session.note_message(*message)
+    return session
 
 
 def _raise_handshake_error(handshake: "asyncio.Future[Any]", address: GatewayAddress, limits: GatewayLimits) -> None:

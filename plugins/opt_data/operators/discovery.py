@@ -7,7 +7,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import BaseAsyncOperator
 
 from opt_data.core.allowance import Priority
-from opt_data.operators.gateway_session import first_client_id
+from opt_data.operators.gateway_session import first_client_id, task_gateway_log
 from opt_data.operators.run_context import run_trade_date
 
 
@@ -74,6 +74,7 @@ class DiscoverContractsOperator(BaseAsyncOperator):
             stores=open_stores(settings, SystemClock()),
             first_choice=first_client_id(context),
             share=allowance_share(settings, address, Priority.DISCOVERY),
+            observer=task_gateway_log(settings, address, context),
         )
         self.log.info("%s", outcome.summary())
         return outcome.summary()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opt_data.config.models import Settings
     from opt_data.core.allowance import Priority
-    from opt_data.gateway.session import GatewaySession
+    from opt_data.gateway.session import GatewayAddress, GatewaySession
     from opt_data.hooks.ib import IbHook
+    from opt_data.pipelines.gateway_log import GatewayLog
 
 
 def task_session(
@@ -28,7 +29,23 @@ def task_session(
         first_choice=first_client_id(context),
         clock_source=settings.clock.source,
         share=allowance_share(settings, address, priority),
+        observer=task_gateway_log(settings, address, context),
     )
+
+
+def task_gateway_log(settings: "Settings", address: "GatewayAddress", context: Any) -> "GatewayLog":
+    """Where one task instance keeps what happens on its connection."""
+    from opt_data.bootstrap import gateway_log
+
+    ti = context["ti"]
+    task = {
+        "dag_id": ti.dag_id,
+        "dag_run_id": context["run_id"],
+        "task_id": ti.task_id,
+        "map_index": ti.map_index,
+        "try_number": ti.try_number,
+    }
+    return gateway_log(settings, address, task)
 
 
 def first_client_id(context: Any) -> int:

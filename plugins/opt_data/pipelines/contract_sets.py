@@ -8,6 +8,7 @@ from opt_data.core.contracts import ContractSet, Series, Underlying
 from opt_data.core.sessions import NEW_YORK
 from opt_data.errors import GatewayUnavailable
 from opt_data.gateway.discovery import IbContractGateway
+from opt_data.gateway.events import Observer, unobserved
 from opt_data.gateway.port import OptionParams, Qualified, ReferencePrice, ResolvedUnderlying
 from opt_data.gateway.session import GatewayAddress, GatewayLimits, GatewaySession, open_session
 from opt_data.pipelines.discover_contracts import (
@@ -28,6 +29,7 @@ async def freeze_contract_set(
     stores: Stores,
     first_choice: int = 0,
     share: AllowanceShare | None = None,
+    observer: Observer = unobserved,
 ) -> DiscoveryOutcome:
     """Connect and freeze the day's set; without a gateway, carry the newest earlier one over.
 
@@ -35,7 +37,7 @@ async def freeze_contract_set(
 
     Parameters
     ----------
-    address, limits, first_choice, share
+    address, limits, first_choice, share, observer
         As for :func:`opt_data.gateway.session.open_session`.
     stores
         Where sets and rows are. Their clock counts unless the settings take the time from the gateway.
@@ -54,8 +56,9 @@ async def freeze_contract_set(
         )  # fmt: skip
     try:
         async with open_session(
-            address, limits, first_choice=first_choice, clock_source=settings.clock.source, share=share
-        ) as session:
+            address, limits, first_choice=first_choice, clock_source=settings.clock.source, share=share,
+            observer=observer,
+        ) as session:  # fmt: skip
             return await discover_contracts(
                 underlying, trade_date, gateway=IbContractGateway(session), cache=stores.cache,
                 calendar=stores.calendar, settings=settings, clock=session.clock,

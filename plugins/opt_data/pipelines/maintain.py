@@ -12,7 +12,7 @@ from opt_data.core.upkeep_plan import PackWeek, RetireWeek, UpkeepPlan, UpkeepRu
 from opt_data.errors import CommitConflict, FileUnreadable, OptDataError, RetentionRefused, StorageUnavailable
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.part_writer import PackRules
-from opt_data.storage.run_log import ERRORS
+from opt_data.storage.run_log import ERRORS, GATEWAY
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +22,12 @@ CONFLICT_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """What is to be done, or was: the plan for the weeks, and the error logs that are too old."""
+    """What is to be done, or was: the plan for the weeks, and the logs of errors and connections too old."""
 
     day: date
     weeks: UpkeepPlan
     error_logs: tuple[Path, ...]
+    gateway_logs: tuple[Path, ...]
     is_dry_run: bool
 
     def lines(self) -> tuple[str, ...]:
@@ -38,7 +39,7 @@ class Upkeep:
             + (f" and {len(action.not_rolled_up) - 10} more" if len(action.not_rolled_up) > 10 else "")
             for action in self.weeks.hold
         ]
-        logs = [f"delete {path}" for path in self.error_logs]
+        logs = [f"delete {path}" for path in (*self.error_logs, *self.gateway_logs)]
         pack = [
             f"compact the week of {action.monday} with {action.codec}: {action.reason}" for action in self.weeks.pack
         ]
@@ -54,6 +55,7 @@ class Upkeep:
             "held": [action.monday.isoformat() for action in self.weeks.hold],
             "compacted": [action.monday.isoformat() for action in self.weeks.pack],
             "error_logs": len(self.error_logs),
+            "gateway_logs": len(self.gateway_logs),
         }
 
 
@@ -64,8 +66,9 @@ def plan_maintenance(day: date, *, stores: Stores, is_dry_run: bool = True) -> U
         settings.cold_after_days, settings.cold_codec, settings.intraday_keep_days, settings.merge_same_day
     )
     weeks = plan_upkeep(stores.weeks.stored_weeks(day, rules.keep_days), day, rules)
-    logs = stores.run_log.files_before(ERRORS, day - timedelta(days=settings.error_log_keep_days))
-    return Upkeep(day, weeks, tuple(logs), is_dry_run)
+    errors = stores.run_log.files_before(ERRORS, day - timedelta(days=settings.error_log_keep_days))
+    gateway = stores.run_log.files_before(GATEWAY, day - timedelta(days=settings.gateway_log_keep_days))
+    return Upkeep(day, weeks, tuple(errors), tuple(gateway), is_dry_run)
 
 
 def maintain(day: date, *, stores: Stores) -> Upkeep:
@@ -96,12 +99,12 @@ def maintain(day: date, *, stores: Stores) -> Upkeep:
         failures: list[OptDataError] = []
         for retiring in upkeep.weeks.retire:
             _attempt(day, "retire", retiring.monday, partial(_retire, retiring, stores), stores, failures)
-        for path in upkeep.error_logs:
-            size = path.stat().st_size
-            stores.run_log.remove(path)
-            stores.run_log.append(
-                TASK, day, {"action": "delete_error_log", "inputs": [{"file": str(path), "bytes": size}], "outputs": []}
-            )
+        for action, paths in (("delete_error_log", upkeep.error_logs), ("delete_gateway_log", upkeep.gateway_logs)):
+            for path in paths:
+                size = path.stat().st_size
+                stores.run_log.remove(path)
+                inputs = [{"file": str(path), "bytes": size}]
+                stores.run_log.append(TASK, day, {"action": action, "inputs": inputs, "outputs": []})
         for held in upkeep.weeks.hold:
             names = [f"{symbol} {missing}" for symbol, missing in held.not_rolled_up]
             stores.run_log.append(TASK, day, {"action": "hold", "week_of": held.monday, "not_rolled_up": names})

@@ -66,6 +66,8 @@ def _row(sample: Sample, context: CaptureContext) -> dict[str, object]:
         used_fallback_exchange=sample.exchange != context.exchange,
         discovery_stale=context.contract_set.stale,
         snapshot_error=is_error,
+        farm_outage=sample.farm_outage,
+        clock_skew=sample.clock_skew,
     )
     return {
         **sample.contract.identity(),

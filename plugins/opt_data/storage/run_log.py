@@ -12,6 +12,8 @@ from pathlib import Path
 from opt_data.core.clock import Clock
 from opt_data.errors import StorageUnavailable
 
+GATEWAY = "gateway"
+"""The task under which events of connections to the gateway lie: one file a day."""
 ERRORS = "errors"
 """The task under which error logs lie: one file a day."""
 

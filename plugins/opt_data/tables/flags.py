@@ -26,7 +26,7 @@ FLAGS: dict[str, str] = {
     "adjusted_contract": "A corporate action changed what the contract delivers.",
     "ca_suspect": "Prices as after a split that is not on file (only in `daily_adjusted`).",
     "volume_decrease": "Volume is smaller than at an earlier slot of the session.",
-    "farm_outage": "A farm of IB was down near the time of sampling.",
+    "farm_outage": "A market-data farm of IB was down while the contract was sampled, though maybe not the options'.",
     "clock_skew": "The gateway's clock and ours differ by more than a second.",
     "fallback_exchange": "The quote comes from a fallback exchange; see quote_exchange.",
     "fallback_intraday": "The day's quote comes from a slot, because the close had none.",

@@ -24,7 +24,15 @@ SLOT_COUNTS = ("slots_expected", "slots_on_time", "slots_late", "slots_rebuilt",
 
 _ABSENT_IN_NONE = (*QUOTE_VALUES, "capture_mode", "delayed_quote_age_s")
 _CIRCUMSTANCES = frozenset(
-    {"crossed", "discovery_stale", "adjusted_contract", "farm_outage", "fallback_exchange", "slot_retry_exceeded"}
+    {
+        "crossed",
+        "discovery_stale",
+        "adjusted_contract",
+        "farm_outage",
+        "clock_skew",
+        "fallback_exchange",
+        "slot_retry_exceeded",
+    }
 )
 """Flags that a row without a quote may keep: they say how it came to that."""
 

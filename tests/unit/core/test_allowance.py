@@ -265,6 +265,9 @@ class Broken:
     def transact(self, change):
         raise AllowanceUnavailable("no such disk")
 
+    def close(self):
+        self.is_closed = True
+
 
 def test_a_task_that_cannot_see_the_others_goes_on_with_an_even_part():
     time = Time()

@@ -10,6 +10,10 @@ DATA_KEPT = (1102, "Connectivity between IB and Trader Workstation has been rest
 BROKEN = (2103, "Market data farm connection is broken:usopt")
 OK = (2104, "Market data farm connection is OK:usopt")
 OTHER_OK = (2104, "Market data farm connection is OK:usfarm")
+OTHER_BROKEN = (2103, "Market data farm connection is broken:usfarm")
+UNKNOWN_BROKEN = (2103, "Market data farm connection is broken:newfarm")
+INACTIVE = (2108, "Market data farm connection is inactive but should be available upon demand.usopt")
+DEFINITIONS_BROKEN = (2157, "Sec-def data farm connection is broken:secdefnj")
 HISTORY_BROKEN = (2105, "HMDS data farm connection is broken:ushmds")
 TWS_LOST = (2110, "Connectivity between TWS and server is broken. It will be restored automatically.")
 
@@ -32,6 +36,11 @@ def after(*notices):
         pytest.param([HISTORY_BROKEN], False, id="history-feeds-no-quotes"),
         pytest.param([TWS_LOST], True, id="tws-lost"),
         pytest.param([OK], False, id="normal-at-connect"),
+        pytest.param([DEFINITIONS_BROKEN], False, id="definitions-feed-no-quotes"),
+        pytest.param([OTHER_BROKEN], True, id="options-may-come-over-it"),
+        pytest.param([OK, OTHER_BROKEN], False, id="options-have-a-farm-of-their-own"),
+        pytest.param([INACTIVE, OTHER_BROKEN], False, id="a-sleeping-farm-is-one"),
+        pytest.param([OK, UNKNOWN_BROKEN], True, id="a-farm-nobody-knows-may-be-the-options"),
     ],
 )
 def test_state_after_notices(notices, is_down):
@@ -50,3 +59,20 @@ def test_outages_are_counted_once():
     state, _ = after(LOST, BROKEN, DATA_KEPT, LOST)
 
     assert state.outages == 2
+
+
+def test_the_underlyings_farm_freezes_the_underlying_and_impairs_the_rest():
+    state, stale = after(OK, OTHER_BROKEN)
+
+    assert (state.is_down, state.is_underlying_down, state.is_impaired) == (False, True, True)
+    assert stale == [False, False]  # no option value is
+    assert (state.outages, state.impairments) == (0, 1)
+
+
+def test_an_impairment_ends_when_every_farm_is_back():
+    state, _ = after(OK, OTHER_BROKEN, BROKEN, OTHER_OK)
+    assert state.is_impaired
+
+    state.note(*OK)
+    assert not state.is_impaired
+    assert state.impairments == 1

@@ -28,6 +28,12 @@ def flags_of(quote, contract=CALL, **context):
     return row_flags(quote, RowContext(contract, **context))
 
 
+@pytest.mark.parametrize("flag", ["farm_outage", "clock_skew"])
+@pytest.mark.parametrize("is_error", [False, True])
+def test_what_was_wrong_with_the_way_is_said_of_quotes_and_of_rows_without_one(flag, is_error):
+    assert flag in flags_of(good(), snapshot_error=is_error, **{flag: True})
+
+
 def test_a_good_row_has_no_flags():
     assert flags_of(good()) == []
 
