@@ -252,7 +252,8 @@ async def _sample(
     if not plan.order:
         return []
     if plan.patience_s:
-        log.info("%d of %d contracts gave nothing lately and come last", len(plan.patience_s), len(plan.order))
+        last, planned = len(plan.patience_s), len(plan.order)
+        log.info("%d of %d contracts gave no complete quote lately and come last", last, planned)
     session.request_market_data_type(int(job.requested_type))
     answers: dict[int, Sample] = {}
     on_time_until = job.slot.instant_utc + grace if job.view is ChainView.INTRADAY else None
@@ -276,9 +277,10 @@ def _learn_dwell(
     samples: Sequence[Sample], knowledge: DwellKnowledge, contract_set: ContractSet, stores: Stores
 ) -> None:
     """Remember how long contracts took, for the next slot's plan."""
+    telling = [sample for sample in samples if sample.error_type in TEACHES and not sample.farm_outage]
     learned = learn(
         knowledge,
-        [DwellAnswer(one.contract, one.dwell_s) for one in samples if one.error_type in TEACHES],
+        [DwellAnswer(sample.contract, sample.dwell_s) for sample in telling],
         reference_price=contract_set.reference_price,
         day=contract_set.trade_date,
         listed=contract_set.contracts,
