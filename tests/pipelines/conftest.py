@@ -1,6 +1,6 @@
 """Stages over real files and a simulated gateway."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -168,6 +168,21 @@ class Desk:
         return {row["underlying"]: row for row in self.stores.ledger.read(self.day).to_pylist()}
 
 
+def desk_settings(folder: Path, changes: Mapping[str, str] | None = None) -> Settings:
+    """An installation with its roots in a folder; ``changes`` are overrides like ``CAPTURE__LINGER_S``."""
+    environ = {
+        "PATHS__DATA_ROOT": str(folder / "data"),
+        "PATHS__STATE_ROOT": str(folder / "state"),
+        "CAPTURE__READY_TIMEOUT_S": "1.5",
+        "CAPTURE__LINGER_S": "0.05",
+        "GATEWAY__REQUEST_TIMEOUT_S": "3",
+        "GATEWAY__CONNECT_TIMEOUT_S": "3",
+        "GATEWAY__MARKET_DATA_LINES": "400",
+    } | dict(changes or {})
+    overrides = {f"OPT_DATA__{name}": value for name, value in environ.items()}
+    return load_settings(environ={"OPT_DATA_CONFIG": "include/config/demo.toml"} | overrides)
+
+
 @pytest.fixture
 def desk(start, tmp_path: Path) -> Callable[..., Desk]:  # noqa: F811
     """An installation with its own roots and a simulated gateway in a process of its own.
@@ -177,18 +192,8 @@ def desk(start, tmp_path: Path) -> Callable[..., Desk]:  # noqa: F811
     """
 
     def make(scenario: dict[str, Any] | None = None, clock: str = "2025-11-24T09:25:00-05:00", **settings: str) -> Desk:
-        environ = {
-            "OPT_DATA_CONFIG": "include/config/demo.toml",
-            "OPT_DATA__PATHS__DATA_ROOT": str(tmp_path / "data"),
-            "OPT_DATA__PATHS__STATE_ROOT": str(tmp_path / "state"),
-            "OPT_DATA__CAPTURE__READY_TIMEOUT_S": "1.5",
-            "OPT_DATA__CAPTURE__LINGER_S": "0.05",
-            "OPT_DATA__GATEWAY__REQUEST_TIMEOUT_S": "3",
-            "OPT_DATA__GATEWAY__CONNECT_TIMEOUT_S": "3",
-            "OPT_DATA__GATEWAY__MARKET_DATA_LINES": "400",
-        } | {f"OPT_DATA__{name}": value for name, value in settings.items()}
         calm = {"market": {"greeks_never_fraction": 0.0, "greeks_late_fraction": 0.0, "no_bid_fraction": 0.0}}
         ample = {"feed": {"update_s": 60.0}, "limits": {"lines": 400}}
-        return Desk(load_settings(environ=environ), start(ample | calm | (scenario or {}), clock))
+        return Desk(desk_settings(tmp_path, settings), start(ample | calm | (scenario or {}), clock))
 
     return make

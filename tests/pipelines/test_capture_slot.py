@@ -1,6 +1,6 @@
 """A capture against the simulated gateway: what a user has afterwards, in rows and ledger.
 
-Over 400 lines because each fault of the gateway is told once, with the rows and the ledger it leaves.
+What the gateway can do to it is told in ``tests/faults``.
 """
 
 import asyncio
@@ -11,62 +11,13 @@ import pytest
 from opt_data.core.contracts import OptionContract
 from opt_data.errors import (
     CaptureUnfinished,
-    CompetingSession,
-    ContractSetMissing,
-    GatewayUnavailable,
-    NothingCaptured,
     SlotExpired,
     SlotNotBegun,
 )
-from tests.pipelines.conftest import DAY, TEN
+from tests.pipelines.conftest import DAY
+from tests.pipelines.gateway_told import MODEL_VALUES, PRICE_TICKS, told
 
 TEN_ET = "2025-11-24T10:00:00-05:00"
-
-# What ibsim calls a tick -> our column, and what IB's sentinels mean
-PRICE_TICKS = {
-    "bid": "bid", "ask": "ask", "last": "last", "day_high": "day_high", "day_low": "day_low",
-    "prev_close": "prev_close", "day_open": "day_open", "mark": "mark_price",
-}  # fmt: skip
-MODEL_VALUES = {
-    "iv": "iv", "delta": "delta", "gamma": "gamma", "vega": "vega", "theta": "theta", "price": "opt_price",
-    "pv_dividend": "pv_dividend", "und_price": "und_price_model",
-}  # fmt: skip
-GREEKS = {"delta", "gamma", "vega", "theta"}
-
-
-def read_tick(tick):
-    """One tick of the gateway's journal, as our columns; None for what IB's sentinels say is not there."""
-    name = tick["name"]
-    if name in PRICE_TICKS:
-        return {PRICE_TICKS[name]: tick["price"] if tick["price"] > 0 else None}
-    if name in ("bid_size", "ask_size", "last_size", "volume"):
-        return {name: tick["size"]}
-    if name in ("halted", "hist_volatility"):
-        return {name: tick["value"]}
-    if name == "model":
-        unset = {theirs: -2.0 if theirs in GREEKS else -1.0 for theirs in MODEL_VALUES}
-        return {ours: None if tick[theirs] == unset[theirs] else tick[theirs] for theirs, ours in MODEL_VALUES.items()}
-    if name in ("bid_model", "ask_model"):
-        return {name.replace("model", "iv"): tick["iv"] if tick["iv"] > 0 else None}
-    if name == "rt_volume":
-        _, _, at_ms, _, vwap, _ = tick["value"].split(";")
-        return {"vwap": float(vwap), "last_trade_time": int(at_ms) / 1000}
-    return {"last_trade_time": float(tick["value"])} if name == "last_timestamp" else {}
-
-
-def told(ticks):
-    """What a reader of the gateway's own journal knows after these ticks, by column."""
-    known: dict[str, object] = {}
-    traded_at = 0.0
-    for tick in ticks:
-        values = read_tick(tick)
-        traded_at = max(traded_at, values.pop("last_trade_time", 0.0))
-        known |= values
-    known["last_trade_time"] = datetime.fromtimestamp(traded_at, UTC) if traded_at else None
-    for side in ("bid", "ask"):
-        if known.get(side) is None:
-            known[f"{side}_size"] = None
-    return known
 
 
 @pytest.mark.parametrize("symbol", ["AAPL", "SPX"])
@@ -204,128 +155,6 @@ async def test_a_slot_of_the_future_is_not_captured(desk):
         await desk.capture()
 
 
-async def test_a_reused_contract_never_leaks_the_last_slots_quote(desk):
-    desk = desk({"faults": {"late_tick_after_cancel_s": 0.2}})
-    contracts = (await desk.discover()).contract_set.contracts
-    desk.gateway.control.set_clock(TEN_ET)
-    await desk.capture()
-    desk.gateway.control.set_clock("2025-11-24T10:30:00-05:00")
-    silent = contracts[0].conid
-    desk.gateway.control.faults(silent_conids=[silent])
-
-    await desk.capture(slot=desk.slot(TEN + timedelta(minutes=30)))
-
-    (row,) = [row for row in desk.rows(slot=2) if row["conid"] == silent]
-    assert (row["snapshot_error"], row["error_type"]) == (True, "timed_out")
-    assert [row[name] for name in ("bid", "ask", "last", "iv", "market_data_type")] == [None] * 5
-
-
-async def test_one_contracts_failure_never_fails_the_symbol(desk):
-    desk = desk()
-    contracts = (await desk.discover()).contract_set.contracts
-    refused, rejected = contracts[0].conid, contracts[1].conid
-    desk.gateway.control.set_clock(TEN_ET)
-    desk.gateway.control.faults(
-        errors=[
-            {"code": 200, "text": "No security definition has been found for the request", "conid": refused},
-            {"code": 321, "text": "Error validating request", "conid": rejected},
-        ]
-    )
-
-    outcome = await desk.capture()
-
-    errors = {row["conid"]: (row["error_type"], row["ib_error_code"]) for row in desk.rows() if row["snapshot_error"]}
-    assert errors == {refused: ("unknown_contract", 200), rejected: ("rejected", 321)}
-    assert (outcome.account.on_time, outcome.account.error) == (22, 2)
-    assert desk.ledger()["AAPL"]["reasons"] == [("rejected", 1), ("unknown_contract", 1)]
-
-
-async def test_a_symbol_with_nothing_fails_after_its_absence_was_counted(desk):
-    desk = desk(CAPTURE__READY_TIMEOUT_S="0.4")
-    await desk.discover()
-    desk.gateway.control.set_clock(TEN_ET)
-    desk.gateway.control.faults(silent_symbols=["AAPL"])
-
-    with pytest.raises(NothingCaptured, match="of 24 contracts: 24 timed_out"):
-        await desk.capture()
-
-    account = desk.ledger()["AAPL"]
-    assert (account["expected"], account["missing"], account["coverage"]) == (24, 24, 0.0)
-
-
-async def test_a_silent_exchange_is_replaced_by_the_next(desk):
-    desk = desk(CAPTURE__READY_TIMEOUT_S="0.5")
-    await desk.discover()
-    desk.gateway.control.set_clock(TEN_ET)
-    desk.gateway.control.faults(silent_exchanges=["SMART"])
-
-    outcome = await desk.capture()
-
-    rows = desk.rows()
-    assert outcome.account.on_time == 24
-    assert {(row["exchange"], row["quote_exchange"]) for row in rows} == {("SMART", "CBOE")}
-    assert all("fallback_exchange" in row["data_quality_flag"] for row in rows)
-
-
-async def test_delayed_data_are_used_contract_by_contract_and_say_so(desk):
-    desk = desk()
-    await desk.discover()
-    desk.gateway.control.set_clock(TEN_ET)
-    desk.gateway.control.patch(entitlements={"options": "delayed"})
-
-    await desk.capture()
-
-    rows = desk.rows()
-    assert {row["market_data_type"] for row in rows} == {3}
-    assert all("delayed_fallback" in row["data_quality_flag"] for row in rows)
-    assert {row["und_last"] is not None for row in rows} == {True}
-
-
-async def test_without_permission_for_delayed_data_nothing_is_made_up(desk):
-    desk = desk(GATEWAY__ALLOW_DELAYED="false")
-    await desk.discover()
-    desk.gateway.control.set_clock(TEN_ET)
-    desk.gateway.control.patch(entitlements={"options": "delayed"})
-
-    with pytest.raises(NothingCaptured, match="24 no_permission"):
-        await desk.capture()
-
-    assert {row["error_type"] for row in desk.rows()} == {"no_permission"}
-
-
-async def test_contracts_without_bid_or_greeks_are_kept_and_flagged(desk):
-    desk = desk(
-        {"market": {"no_bid_fraction": 0.5, "greeks_never_fraction": 0.5, "greeks_late_fraction": 0.0}},
-        CAPTURE__READY_TIMEOUT_S="0.6",
-    )
-    await desk.discover()
-    desk.gateway.control.set_clock(TEN_ET)
-
-    await desk.capture()
-
-    rows = [row for row in desk.rows() if not row["snapshot_error"]]
-    no_bid = [row for row in rows if row["bid"] is None]
-    no_greeks = [row for row in rows if row["iv"] is None]
-    assert no_bid
-    assert no_greeks
-    assert all(("no_bid" in row["data_quality_flag"]) == (row in no_bid) for row in rows)
-    assert all(("missing_greeks" in row["data_quality_flag"]) == (row in no_greeks) for row in rows)
-    assert all(row["mid"] is None and row["bid_size"] is None for row in no_bid)
-
-
-async def test_fewer_lines_than_expected_shrink_the_window(desk):
-    desk = desk({"limits": {"lines": 10, "max_messages_per_s": 200}, "dwell": {"kind": "fixed", "low_s": 0.5}})
-    await desk.discover()
-    desk.gateway.control.set_clock(TEN_ET)
-
-    outcome = await desk.capture()
-
-    seen = desk.gateway.control.stats()
-    assert outcome.account.on_time == 24
-    assert (seen["lines_open"], seen["lines_peak"]) == (0, 10)
-    assert seen["errors_sent"]["101"] >= 1
-
-
 async def test_tasks_side_by_side_share_lines_and_messages_of_one_login(desk):
     """Four symbols at once on a login of 12 lines, which counts every message whatever connection it comes from."""
     desk = desk(
@@ -364,62 +193,6 @@ async def test_a_ceiling_on_captures_slows_them_and_nothing_else(desk):
     assert desk.gateway.control.stats()["greatest_rate"] <= 21
 
 
-async def test_a_connection_lost_on_the_way_keeps_what_was_sampled_and_the_rerun_goes_on(desk):
-    desk = desk({"dwell": {"kind": "uniform", "low_s": 0.1, "high_s": 1.0}})
-    await desk.discover()
-    desk.gateway.control.set_clock(TEN_ET)
-
-    capture = asyncio.ensure_future(desk.capture())
-    while desk.gateway.control.stats()["requests"].get("cancelMktData", 0) < 5:
-        await asyncio.sleep(0.02)
-    desk.gateway.control.call("drop")
-    with pytest.raises(GatewayUnavailable):
-        await capture
-
-    account = desk.ledger()["AAPL"]
-    assert 5 <= account["on_time"] < 24
-    assert account["on_time"] + account["error"] == 24
-    assert dict(account["reasons"]) == {"gateway_lost": account["error"]}
-    outcome = await desk.capture(attempt=2)
-    assert outcome.asked == account["error"]
-    assert outcome.account.on_time == 24
-    assert len({row["conid"] for row in desk.rows()}) == len(desk.rows()) == 24
-
-
-async def test_quotes_frozen_by_an_outage_are_dropped_and_asked_for_again(desk):
-    desk = desk({"dwell": {"kind": "fixed", "low_s": 0.4}})
-    await desk.discover()
-    desk.gateway.control.set_clock(TEN_ET)
-
-    capture = asyncio.ensure_future(desk.capture())
-    while desk.gateway.control.stats()["requests"].get("reqMktData", 0) < 10:
-        await asyncio.sleep(0.02)
-    desk.gateway.control.call("begin_outage", code=1100)
-    restored_after = desk.gateway.control.clock()
-    desk.gateway.control.call("end_outage", data_lost=False)
-    outcome = await capture
-
-    assert outcome.account.on_time == 24
-    asked = [request for row in desk.rows() for request in desk.gateway.control.sent(conid=row["conid"])]
-    assert len(asked) > 24
-    for row in desk.rows():
-        newest = desk.gateway.control.sent(conid=row["conid"])[-1]
-        assert datetime.fromisoformat(newest["ticks"][0]["at"]) >= restored_after - timedelta(seconds=1)
-
-
-async def test_a_competing_login_stops_the_slot_and_marks_nothing_missing(desk):
-    desk = desk()
-    await desk.discover()
-    desk.gateway.control.set_clock(TEN_ET)
-    desk.gateway.control.faults(competing_session=True)
-
-    with pytest.raises(CompetingSession):
-        await desk.capture()
-
-    account = desk.ledger()["AAPL"]
-    assert (account["missing"], account["error"]) == (0, 24)
-
-
 async def test_a_capture_whose_time_is_up_stores_what_it_has_and_the_rerun_asks_for_the_rest(desk):
     desk = desk({"dwell": {"kind": "fixed", "low_s": 0.3}}, GATEWAY__CONCURRENT_SNAPSHOTS_MAX="5")
     await desk.discover()
@@ -446,45 +219,6 @@ async def test_fewer_strikes_leave_the_other_contracts_as_they_are(desk):
     account = desk.ledger()["AAPL"]
     assert outcome.asked == account["on_time"] == 12
     assert dict(account["reasons"]) == {"no_row": 12}
-
-
-async def test_a_lost_contracts_cache_is_rebuilt_on_the_way(desk):
-    desk = desk()
-    await desk.discover()
-    path = desk.stores.cache.path("AAPL", DAY)
-    path.write_text('{"schema_version": 1, "contr')
-    desk.gateway.control.set_clock(TEN_ET)
-
-    outcome = await desk.capture()
-
-    assert outcome.account.on_time == 24
-    assert desk.stores.cache.load("AAPL", DAY).contract_set is not None
-    assert list(path.parent.glob("*.corrupt-*"))
-
-
-async def test_strict_mode_refuses_a_lost_contracts_cache(desk):
-    desk = desk(CAPTURE__FAIL_ON_MISSING_CACHE="true", clock=TEN_ET)
-
-    with pytest.raises(ContractSetMissing, match="run opt_data_discovery"):
-        await desk.capture()
-
-
-async def test_yesterdays_set_serves_while_the_gateway_fails_and_every_row_says_so(desk):
-    from dataclasses import replace
-
-    desk = desk()
-    fresh = (await desk.discover()).contract_set
-    cache = desk.stores.cache
-    cache.path("AAPL", DAY).unlink()
-    cache.save(replace(fresh, trade_date=DAY - timedelta(days=3), verified_on=DAY - timedelta(days=3)))
-    desk.gateway.control.faults(silent_requests=["reqSecDefOptParams"])
-    desk.gateway.control.set_clock(TEN_ET)
-
-    outcome = await desk.capture()
-
-    assert outcome.stale
-    assert desk.ledger()["AAPL"]["contract_set"] == "stale"
-    assert all("discovery_stale" in row["data_quality_flag"] for row in desk.rows())
 
 
 async def test_the_close_takes_frozen_values_after_the_bell(desk):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from opt_data.errors import GatewayUnavailable, PacingViolated, RequestTimedOut, SlotExpired
+from opt_data.errors import GatewayUnavailable, RequestTimedOut, SlotExpired
 from tests.pipelines.conftest import TEN
 
 HALF_HOUR = timedelta(minutes=30)
@@ -234,29 +234,6 @@ async def test_a_symbol_without_any_bars_fails_after_it_was_counted(desk):
     assert (account["expected"], account["missing"], account["coverage"]) == (24, 24, 0.0)
 
 
-async def test_a_pacing_violation_stops_the_asking_and_the_next_try_goes_on(desk):
-    pacing = "Historical Market Data Service error message:Historical data request pacing violation"
-    desk = desk(REBUILD__OPEN_REQUESTS="4", CAPTURE__PARALLEL_TASKS="4")
-    contracts = await discovered(desk)
-    refused = sorted(contract.conid for contract in contracts)[5]
-    desk.gateway.control.faults(errors=[{"code": 162, "text": pacing, "conid": refused, "times": 1}])
-    desk.gateway.control.set_clock(EVENING_ET)
-
-    with pytest.raises(PacingViolated, match="pacing violation"):
-        await desk.rebuild()
-
-    asked = history_requests(desk)
-    assert asked < 3 * len(contracts) + 1
-    reasons = dict(desk.ledger()["AAPL"]["reasons"])
-    assert reasons["pacing"] == 1
-    assert set(reasons) <= {"pacing", "not_asked"}
-
-    await desk.rebuild(attempt=2)
-
-    assert desk.ledger()["AAPL"]["rebuilt"] == len(contracts)
-    assert history_requests(desk) == 3 * len(contracts) + 1 + 1
-
-
 async def test_a_connection_lost_on_the_way_keeps_what_came(desk):
     desk = desk({"feed": {"history_delay_s": 0.05}}, REBUILD__OPEN_REQUESTS="1")
     contracts = await discovered(desk)
@@ -275,21 +252,6 @@ async def test_a_connection_lost_on_the_way_keeps_what_came(desk):
     assert desk.ledger()["AAPL"]["rebuilt"] == len(contracts)
     assert history_requests(desk) <= 3 * len(contracts) + 1 + 1
     assert kept < 3 * len(contracts)
-
-
-async def test_a_silent_history_service_is_given_up_soon(desk):
-    desk = desk(REBUILD__REQUEST_TIMEOUT_S="0.3", REBUILD__OPEN_REQUESTS="10")
-    contracts = await discovered(desk)
-    desk.gateway.control.call("break_farm", farm="ushmds")
-    desk.gateway.control.set_clock(EVENING_ET)
-
-    with pytest.raises(RequestTimedOut, match=r"did not answer within 0\.3 s"):
-        await desk.rebuild()
-
-    assert history_requests(desk) < len(contracts)
-    reasons = dict(desk.ledger()["AAPL"]["reasons"])
-    assert set(reasons) <= {"timed_out", "not_asked"}
-    assert sum(reasons.values()) == len(contracts)
 
 
 async def test_a_pass_that_runs_out_of_time_counts_what_it_did_not_reach_and_the_next_try_goes_on(desk):

@@ -1,9 +1,6 @@
 """The slot report: every symbol of the plan has its line, whatever became of its capture."""
 
-import pytest
-
 from opt_data.bootstrap import intraday_universe
-from opt_data.errors import GatewayUnavailable
 from opt_data.pipelines.report_slot import report_slot
 
 TEN_ET = "2025-11-24T10:00:00-05:00"
@@ -42,18 +39,6 @@ async def test_reporting_again_changes_nothing(desk):
     report(desk, "AAPL")
 
     assert desk.ledger() == before
-
-
-async def test_a_gateway_that_is_down_from_the_start_leaves_a_counted_gap(desk):
-    desk = desk()
-    await desk.discover()
-    desk.gateway.stop()
-
-    with pytest.raises(GatewayUnavailable, match="nothing listens"):
-        await desk.capture()
-
-    assert report(desk, "AAPL").without_quotes == ("AAPL",)
-    assert dict(desk.ledger()["AAPL"]["reasons"]) == {"no_row": 24}
 
 
 async def test_a_gateway_that_goes_down_at_the_very_end_costs_nothing(desk):

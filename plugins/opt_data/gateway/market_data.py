@@ -20,6 +20,7 @@ from opt_data.core.contracts import OptionContract, Underlying
 from opt_data.core.quotes import Quote, Wanted, is_complete, is_usable
 from opt_data.core.sampling_plan import is_time_short
 from opt_data.core.strikes import StrikeWatch
+from opt_data.errors import CompetingSession
 from opt_data.gateway.error_codes import CODES, CodeMeaning, Effect, code_meaning
 from opt_data.gateway.ib_contracts import option_contract, underlying_contract
 from opt_data.gateway.recorder import TickRecorder
@@ -160,8 +161,9 @@ class Sampler:
     _began_at: float = field(default=0.0, init=False)
     _done: int = field(default=0, init=False)
     _underlying: _Subscription | None = field(default=None, init=False)
-    _underlying_asked: Underlying | None = field(default=None, init=False)
     _underlying_due: float = field(default=0.0, init=False)
+    _watched: tuple[Underlying, float] | None = field(default=None, init=False)
+    _is_underlying_stale: bool = field(default=False, init=False)
     _strikes: StrikeWatch = field(default_factory=StrikeWatch, init=False)
     _recovery: "asyncio.Task[None] | None" = field(default=None, init=False)
     _is_underlying_frozen: bool = field(default=False, init=False)
@@ -192,14 +194,19 @@ class Sampler:
         await self._may_send()
         while self._obstacle() is None and not self.session.share.take(Resource.LINE):
             await asyncio.sleep(LINE_POLL_S)
-        if self._obstacle() is not None:
-            return
-        self._underlying_asked = underlying
-        self._subscribe_underlying(underlying)
-        self._underlying_due = asyncio.get_running_loop().time() + wait_s
+        if self._obstacle() is None:
+            self._watch(underlying, wait_s)
 
-    def _subscribe_underlying(self, underlying: Underlying) -> None:
+    def _watch(self, underlying: Underlying, wait_s: float) -> None:
         self._underlying = self._subscribe(underlying_contract(underlying), "", lambda quote: quote.has_price)
+        self._underlying_due = asyncio.get_running_loop().time() + wait_s
+        self._watched, self._is_underlying_stale = (underlying, wait_s), False
+
+    def _renew_underlying(self) -> None:
+        """Ask for the underlying anew, on the line it has."""
+        if self._underlying is not None and self._watched is not None:
+            self._cancel(self._underlying, keeps_line=True)
+            self._watch(*self._watched)
 
     async def sample(self, contracts: Sequence[OptionContract], exchange: str) -> list[Sample]:
         """Sample every contract once at one exchange, in the order given.
@@ -213,7 +220,7 @@ class Sampler:
         running: set[asyncio.Task[None]] = set()
 
         def finish(turn: _Turn, sample: Sample) -> None:
-            if sample.error_type in _ASK_AGAIN and turn.number < MAX_TURNS:
+            if sample.error_type in _ASK_AGAIN and turn.number < MAX_TURNS and self._seconds_left() > 0:
                 queue.append(_Turn(turn.contract, turn.number + 1))
             else:
                 results.append(sample)
@@ -235,6 +242,8 @@ class Sampler:
                         message = self._obstacle_message(obstacle)
                         finish(turn, self._sample(turn.contract, exchange, Quote(), obstacle, message))
                         continue
+                    if self._is_underlying_stale:
+                        self._renew_underlying()
                     self._lacks_line = not self.session.share.take(Resource.LINE)
                     if not self._lacks_line:
                         turn = queue.popleft()
@@ -332,9 +341,8 @@ class Sampler:
             error_type = "timed_out" if quote.is_silent else "no_quote"
             what = "nothing arrived" if quote.is_silent else f"no {_MISSING[self.rules.wanted]} arrived"
             return self._sample(contract, exchange, quote, error_type, f"{what} in {subscription.held_s:.1f} s")
-        if reason == "interrupted" and self.session.lost.done():
-            reason = "gateway_lost"
-        if reason in ("interrupted", "gateway_lost"):
+        if reason == "interrupted":
+            reason = self._reason_lost() or reason
             return self._sample(contract, exchange, quote, reason, self._obstacle_message(reason))
         code = subscription.meaning.code if subscription.meaning else None
         return self._sample(contract, exchange, quote, reason, subscription.message, code)
@@ -350,16 +358,20 @@ class Sampler:
         )  # fmt: skip
 
     def _obstacle(self) -> str | None:
-        if self.session.lost.done():
-            return "gateway_lost"
-        if self._seconds_left() <= 0:
-            return "out_of_time"
+        if (reason := self._reason_lost()) is not None:
+            return reason
         if not self.session.restored.is_set():
             return "interrupted"
-        return None
+        return "out_of_time" if self._seconds_left() <= 0 else None
+
+    def _reason_lost(self) -> str | None:
+        """Why nothing on this connection can be trusted any more; None if it can."""
+        if not self.session.lost.done():
+            return None
+        return "competing_session" if isinstance(self.session.lost.result(), CompetingSession) else "gateway_lost"
 
     def _obstacle_message(self, obstacle: str) -> str:
-        if obstacle == "gateway_lost" and self.session.lost.done():
+        if self.session.lost.done():
             return str(self.session.lost.result())
         if obstacle == "interrupted":
             return "the gateway lost its connection to IB; quotes received before are not this slot's"
@@ -459,16 +471,15 @@ class Sampler:
         if was_frozen and not self._is_underlying_frozen and self.session.is_connected:
             self._renew_underlying()
 
-    def _renew_underlying(self) -> None:
-        if self._underlying is not None and self._underlying_asked is not None:
-            self._cancel(self._underlying, keeps_line=True)
-            self._subscribe_underlying(self._underlying_asked)
-
     def _on_interruption(self) -> None:
-        """Values received so far may be frozen ones: end every subscription, the contracts are asked for again."""
+        """Values received so far may be frozen ones: end every subscription, the contracts are asked for again.
+
+        So is the underlying: IB may have dropped its request too, and if not, would tell only what changes from now on.
+        """
         for subscription in tuple(self._open.values()):
             if subscription is self._underlying:
                 subscription.recorder.quote = Quote()
+                self._is_underlying_stale = True
             else:
                 subscription.end("interrupted")
 

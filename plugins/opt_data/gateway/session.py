@@ -15,7 +15,7 @@ from opt_data.core.clock import Clock, RunningClock, SystemClock
 from opt_data.core.clock_skew import ClockReading
 from opt_data.core.connectivity import Connectivity
 from opt_data.core.pacing import message_rate
-from opt_data.errors import ClientIdInUse, GatewayUnavailable, OptDataError, RequestTimedOut
+from opt_data.errors import ClientIdInUse, GatewayUnavailable, OptDataError, PacingViolated, RequestTimedOut
 from opt_data.gateway.error_codes import Effect, code_meaning, error_from_code
 from opt_data.gateway.events import EventKind, GatewayEvent, Observer, unobserved
 
@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 CLIENT_ID_IN_USE = 326
 PACING_STRIKE = 100
+STRIKES_THAT_CLOSE = 3
 COMPETING_SESSION = 10197
 
 
@@ -86,6 +87,7 @@ class GatewaySession:
         self.restored.set()
         self.lost: asyncio.Future[OptDataError] = asyncio.get_running_loop().create_future()
         self._is_warned = False
+        self._strikes = 0
         self._observer: Observer = unobserved
         ib.wrapper.listeners.append(self.note_message)
         ib.disconnectedEvent += self._on_disconnect
@@ -241,13 +243,23 @@ class GatewaySession:
         """Slow down after a strike, and after a warning that was nearly one; most warnings only say how well we do."""
         if code == PACING_STRIKE or warns_of_a_strike(text):
             log.warning("gateway %s: %s; sending at half the rate", code, text)
+            self._strikes += code == PACING_STRIKE
             self.share.struck()
         elif not self._is_warned:
             self._is_warned = True
             log.info("gateway %s: %s (told once)", code, text)
 
     def _on_disconnect(self) -> None:
-        self.stop(self._unavailable("the gateway closed the connection"))
+        closed = self._unavailable("the gateway closed the connection")
+        if self._strikes >= STRIKES_THAT_CLOSE:
+            self.stop(
+                PacingViolated(
+                    f"{closed} after {self._strikes} strikes for too many messages a second (error 100). All tasks go "
+                    "on at half the rate for a while; if this recurs, another program sends too, or "
+                    "gateway.market_data_lines is more than the login has"
+                )
+            )
+        self.stop(closed)
 
     def _unavailable(self, message: str) -> GatewayUnavailable:
         where = f"{self.address.host}:{self.address.port}"

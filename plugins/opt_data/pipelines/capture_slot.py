@@ -16,9 +16,10 @@ from opt_data.core.sampling_plan import SamplingPlan, plan_sampling
 from opt_data.core.sessions import NEW_YORK
 from opt_data.core.slot_account import ContractSetStatus, Expectation, SlotAccount, account_slot
 from opt_data.core.slots import Slot, SlotPhase, slot_phase
-from opt_data.errors import CaptureUnfinished, NothingCaptured, SlotExpired, SlotNotBegun
+from opt_data.errors import SlotExpired, SlotNotBegun
 from opt_data.gateway.market_data import Sample, Sampler, SamplingRules
 from opt_data.gateway.session import GatewaySession
+from opt_data.pipelines.capture_failure import capture_failure
 from opt_data.pipelines.quote_rows import CaptureContext, quote_rows
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.chain_rows import IngestRun
@@ -35,8 +36,6 @@ WAIT_FOR_SLOT_S = 30.0
 UNDERLYING_WAIT_S = 2.0
 """How long options wait for the underlying's first price; afterwards they are sampled without it."""
 RUN_LOGS = {ChainView.INTRADAY: "capture", ChainView.CLOSE: "close_snapshot"}
-CUT_SHORT = frozenset({"gateway_lost", "interrupted"})
-"""Samples that a rerun over a new connection would get."""
 TEACHES = frozenset({"", "timed_out", "no_quote"})
 """Ends of a sample that say something about its contract, and not about the connection or the login."""
 
@@ -155,8 +154,10 @@ async def capture_slot(
         The slot lies in the future.
     NothingCaptured
         Not one contract of the symbol has a quote at this slot.
+    RequestRejected, NotEntitled, ContractUnknown
+        The same, and IB refused every contract for good.
     TransientError
-        The connection failed on the way, or the task's time is up: a rerun goes on with what is left.
+        The connection failed on the way, IB was away, or the task's time is up: a rerun goes on with what is left.
     """
     await wait_for_slot(job.slot, session)
     expected = contract_set.expected_at(job.slot.index)
@@ -173,26 +174,13 @@ async def capture_slot(
     )
     samples = await _sample(job, plan, contract_set, session, grace)
     context = CaptureContext(job.slot, contract_set, job.exchange, grace, job.requested_type, job.view)
-    outcome = commit_rows(job, contract_set, quote_rows(samples, context), session, stores)
+    sent = session.ib.client.messages_sent
+    outcome = commit_rows(job, contract_set, quote_rows(samples, context), stores, messages_sent=sent)
     stores.run_log.append(RUN_LOGS[job.view], job.slot.session.day, {"slot": job.slot.label, **outcome.summary()})
     if job.view is ChainView.INTRADAY:
         _learn_dwell(samples, knowledge, contract_set, stores)
-    if any(sample.error_type in CUT_SHORT for sample in samples) and session.lost.done():
-        raise session.lost.result()
-    if any(s.error_type == "out_of_time" for s in samples) and session.clock.now() < job.slot.ends_utc:
-        raise CaptureUnfinished(
-            f"{job.underlying.symbol}: the task's time is up before every contract of slot {job.slot.label} was asked "
-            "for; what was sampled is stored, the retry asks for the rest. If this recurs, raise "
-            "capture.task_timeout_min or lower the number of contracts"
-        )
-    if not outcome.account.kept:
-        reasons = dict(outcome.account.reasons)
-        raise NothingCaptured(
-            f"{job.underlying.symbol} has not one quote at {job.slot.label} of {job.slot.session.day}; of "
-            f"{outcome.account.expected} contracts: " + ", ".join(f"{count} {why}" for why, count in reasons.items()),
-            symbol=job.underlying.symbol,
-            reasons=reasons,
-        )
+    if (failure := capture_failure(job, samples, outcome, session)) is not None:
+        raise failure
     return outcome
 
 
@@ -298,8 +286,9 @@ def commit_rows(
     job: CaptureJob,
     contract_set: ContractSet,
     rows: Sequence[Mapping[str, object]],
-    session: GatewaySession,
     stores: Stores,
+    *,
+    messages_sent: int = 0,
 ) -> CaptureOutcome:
     """Commit an attempt's rows, if there are any, and bring the symbol's line of the slot ledger up to date."""
     symbol = job.underlying.symbol
@@ -318,7 +307,7 @@ def commit_rows(
         won=won,
         improved=improved,
         flags=dict(sorted(flags.items())),
-        messages_sent=session.ib.client.messages_sent,
+        messages_sent=messages_sent,
     )
 
 

@@ -34,7 +34,7 @@ from opt_data.transforms.open_interest import DayOpenInterest, LastRead
 
 BASELINE_SESSIONS = 5
 """How many sessions back earlier values are looked for."""
-NOT_AN_ANSWER = frozenset({"gateway_lost", "interrupted", "out_of_time"})
+NOT_AN_ANSWER = frozenset({"gateway_lost", "interrupted", "competing_session", "out_of_time"})
 """Samples that say nothing of the contract, only of the connection or the clock."""
 READING_SHARE = 0.9
 """Share of the task's time after which nothing more is asked, so that what was read is stored."""

@@ -88,7 +88,8 @@ async def rebuild_slot(
         context = RebuildContext(job.slot, contract_set, job.exchange, rate, bars.failures)
         answers = zip(ordered, rebuilt_rows(ordered, bars.known, context), strict=True)
         rows = [row for one, row in answers if not row["snapshot_error"] or row["error_type"] != stored.get(one.conid)]
-    outcome = commit_rows(replace(job, run=run), contract_set, rows, session, stores)
+    sent = session.ib.client.messages_sent
+    outcome = commit_rows(replace(job, run=run), contract_set, rows, stores, messages_sent=sent)
     stores.run_log.append("rebuild", job.slot.session.day, {"slot": job.slot.label, **outcome.summary()})
     if bars.stopped_by is not None:
         raise bars.stopped_by
