@@ -44,7 +44,7 @@ ALLOWANCE = (
         "half the lines a second, of a connection; every request and every cancel counts. From nine tenths on the "
         "gateway warns (code 0), above it strikes (100), at the third strike it closes the connection",
         "one message after the other at an even distance, `gateway.message_rate_share` of the limit over all tasks; "
-        "after a strike half of it, recovering over 30 s",
+        "after a strike half of it, recovering over 30 s, and what it may have lost is said again",
     ),
     ("open requests for bars", "50 of a login", "`rebuild.open_requests` over all tasks, each contract once a day"),
     ("clients", "32 of a gateway, each with its own id", "the connection's range of ids; the next one on 326"),

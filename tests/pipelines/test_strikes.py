@@ -18,7 +18,6 @@ def requests_held(gateway):
     ("kind", "after"),
     [
         pytest.param("reqMktData", 0, id="the underlying"),
-        pytest.param("reqMktData", 8, id="a contract"),
         pytest.param("cancelMktData", 3, id="a cancel"),
     ],
 )
