@@ -435,7 +435,7 @@ class Sampler:
             if self._strikes.may_have_lost(one.left_at) and not one.recorder.is_heard
         ]  # fmt: skip
         cancels = self._strikes.settle()
-        if lost.done():
+        if not self.session.is_connected:
             return
         for req_id in cancels:
             self._send_cancel(req_id)
