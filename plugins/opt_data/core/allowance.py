@@ -212,11 +212,11 @@ class AllowancePolicy:
 
     @staticmethod
     def is_wanted(state: AllowanceState, me: Holder, resource: Resource, now: float) -> bool:
-        """Whether another task, no less urgent than this one, is waiting for one of a resource."""
+        """Whether a task no less urgent is waiting for one of a resource, this one for another symbol included."""
         return any(
-            other is not me and other.priority <= me.priority and other.wants.get(resource, float("-inf")) > now
-            for other in state.holders.values()
-        )
+            one.priority <= me.priority and one.wants.get(resource, float("-inf")) > now
+            for one in state.holders.values()
+        )  # fmt: skip
 
     @staticmethod
     def give_back(me: Holder, resource: Resource) -> None:

@@ -113,7 +113,7 @@ class AllowanceShare:
         self._on_holdings(change)
 
     def is_wanted(self, resource: Resource) -> bool:
-        """Whether another task waits for one of a resource."""
+        """Whether anybody no less urgent waits for one of a resource; this task may, for another symbol."""
         return self._on_holdings(lambda state, now: self.policy.is_wanted(state, self._me(state, now), resource, now))
 
     def line_refused(self) -> None:

@@ -229,7 +229,7 @@ class TestLines:
 
         assert other.take(Resource.LINE)
 
-    def test_a_task_knows_whether_another_waits_for_its_line(self):
+    def test_a_task_knows_whether_somebody_waits_for_its_line(self):
         wire = Wire(AllowancePolicy(47.5, 50, lines=2))
         mine, other, rebuild = wire.share("mine"), wire.share("other"), wire.share("rebuild", Priority.REBUILD)
         assert mine.take(Resource.LINE)
@@ -243,6 +243,8 @@ class TestLines:
 
         wire.time.seconds += 1.0
         assert not mine.is_wanted(Resource.LINE)
+        mine.take(Resource.LINE)  # for another symbol of the same task
+        assert mine.is_wanted(Resource.LINE)
 
 
 def test_requests_for_bars_are_counted_apart_from_lines():
