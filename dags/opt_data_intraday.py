@@ -92,6 +92,7 @@ with DAG(
     ).expand_kwargs(plan.output)
     report = SlotReportOperator(
         task_id="slot_report",
+        watched=["capture"],
         symbols="{{ params.symbols }}",
         trigger_rule="all_done",
         outlets=[CLEAN_INTRADAY, SLOT_LEDGER],

@@ -69,7 +69,8 @@ class Try:
     """One run of a task: what is done before and while it runs, and what it ends with.
 
     ``slot`` is its New York wall time; once it is over it is rebuilt. ``raises`` names the error, ``says`` is a pattern
-    its message holds; without them the task succeeds. ``asked`` is how many contracts it was about.
+    its message holds; without them the task succeeds. ``is_last``: nothing tries again by itself after it. ``asked`` is
+    how many contracts it was about.
     """
 
     slot: str = "10:00"
@@ -78,6 +79,7 @@ class Try:
     options: Mapping[str, Any] = field(default_factory=dict)
     raises: str = ""
     says: str = ""
+    is_last: bool = False
     asked: int | None = None
     after: Outcome | None = None
     rows: tuple[RowCheck, ...] = ()

@@ -26,9 +26,9 @@ stored, and no price that was not sent for this slot.
 
 How to read it. *Ledger* counts the symbol's contracts: how many have a quote, and the reason of the others with the
 way it is counted (*missing*: nothing came and nobody said why; *error*: somebody said no, or something broke). An arrow
-leads to the next try. *Task* is what Airflow shows of the capture: *up for retry* runs again by itself, *failed* waits
-for a person. The words for reasons and flags are explained in [DATASETS.md](DATASETS.md), clicks and commands in the
-[runbook](runbook.md).
+leads to the next try. *Task* is what Airflow shows of the capture: *up for retry* runs again by itself, after 30, 60,
+120 and 240 s; *failed* waits for a person. The words for reasons and flags are explained in [DATASETS.md](DATASETS.md),
+clicks and commands in the [runbook](runbook.md).
 """
 
 ALLOWANCE = (
@@ -102,7 +102,7 @@ def _task(one: Try) -> str:
     if not one.raises:
         return "success"
     is_transient = issubclass(getattr(errors, one.raises), errors.TransientError)
-    return f"{'up for retry' if is_transient else 'failed'}, `{one.raises}`"
+    return f"{'up for retry' if is_transient and not one.is_last else 'failed'}, `{one.raises}`"
 
 
 def main() -> int:

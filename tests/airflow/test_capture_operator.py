@@ -12,16 +12,16 @@ from airflow.sdk.exceptions import AirflowRescheduleException
 from opt_data.bootstrap import gateway_limits, intraday_universe, open_stores
 from opt_data.config.load import load_settings
 from opt_data.core.clock import SystemClock
-from opt_data.errors import SymbolsFailed
+from opt_data.errors import GatewayUnavailable, SlotIncomplete, SymbolsFailed
 from opt_data.gateway.session import GatewayAddress
-from opt_data.operators.capture import CaptureSlotOperator, PlanSlotOperator
+from opt_data.operators.capture import CaptureSlotOperator, PlanSlotOperator, SlotReportOperator
 from opt_data.pipelines.contract_sets import freeze_contract_set
 from tests.gateway.conftest import start  # noqa: F401
 
 MONDAY, TEN = date(2025, 11, 24), datetime(2025, 11, 24, 15, 0, tzinfo=UTC)
 SYMBOLS = ("AAPL", "MSFT", "NVDA")
 CONTEXT: dict[str, Any] = {
-    "ti": SimpleNamespace(dag_id="opt_data_intraday", task_id="capture", map_index=0, try_number=1),
+    "ti": SimpleNamespace(dag_id="opt_data_intraday", task_id="capture", map_index=0, try_number=1, max_tries=4),
     "run_id": "manual__ten",
     "dag_run": None,
     "data_interval_start": TEN,
@@ -109,3 +109,36 @@ def test_a_batch_gives_way_until_its_turn_and_is_then_captured(gateway) -> None:
     summary = asyncio.run(capture(batch).aexecute(CONTEXT))
     # later than the 120 seconds that count as on time, and said so
     assert (summary["symbol"], summary["kept"], summary["late"]) == ("NVDA", 24, 24)
+
+
+def test_what_is_still_missing_after_the_last_try_says_that_it_was_given_up(gateway) -> None:
+    first, _ = PlanSlotOperator(task_id="plan").execute(CONTEXT)
+    stores = open_stores(load_settings(), SystemClock())
+    gateway.control.faults(refuse=True)
+    last = {**CONTEXT, "ti": SimpleNamespace(**(vars(CONTEXT["ti"]) | {"try_number": 5}))}
+
+    with pytest.raises(GatewayUnavailable):
+        asyncio.run(capture(first).aexecute(CONTEXT))
+    assert stores.reader.read_chain(MONDAY, "AAPL").num_rows == 0
+    with pytest.raises(GatewayUnavailable, match="nothing listens"):
+        asyncio.run(capture(first).aexecute(last))
+
+    for symbol in ("AAPL", "MSFT"):
+        rows = stores.reader.read_chain(MONDAY, symbol).to_pylist()
+        assert {row["error_type"] for row in rows} == {"gateway_lost"}
+        assert all("slot_retry_exceeded" in row["data_quality_flag"] for row in rows)
+    ledger = {row["underlying"]: row for row in stores.ledger.read(MONDAY).to_pylist()}
+    assert dict(ledger["AAPL"]["reasons"]) == {"gateway_lost": 24}
+    given_up = [line["symbol"] for line in stores.run_log.read("given_up", MONDAY)]
+    assert given_up == ["AAPL", "MSFT"]
+
+
+def test_a_capture_that_failed_keeps_the_run_red_though_every_symbol_has_quotes(gateway) -> None:
+    first, _ = PlanSlotOperator(task_id="plan").execute(CONTEXT)
+    asyncio.run(capture(first).aexecute(CONTEXT))
+    states = {"manual__ten": {"capture_0": "success", "capture_1": "failed"}}
+    ti = SimpleNamespace(**vars(CONTEXT["ti"]), get_task_states=lambda **_: states)
+    report = SlotReportOperator(task_id="slot_report", watched=["capture"], symbols=["AAPL", "MSFT"])
+
+    with pytest.raises(SlotIncomplete, match="every symbol has quotes, but failed instances are left: 1 of capture"):
+        report.execute({**CONTEXT, "ti": ti})

@@ -135,7 +135,12 @@ class Backfills:
     def _do(self, task: str, operator: Any, context: dict[str, Any], map_index: int = -1) -> type[Exception] | None:
         """Run one task instance; what it ended with, if not with success, is noted as the grid would show it."""
         ti = SimpleNamespace(
-            dag_id="three_weeks", task_id=task, map_index=map_index, try_number=1, get_task_states=lambda **_: {}
+            dag_id="three_weeks",
+            task_id=task,
+            map_index=map_index,
+            try_number=1,
+            max_tries=4,
+            get_task_states=lambda **_: {},
         )
         context = context | {"ti": ti}
         day = context["data_interval_start"].astimezone(NEW_YORK).date()

@@ -17,6 +17,7 @@ from opt_data.core.contracts import ContractSet
 from opt_data.core.sessions import NEW_YORK
 from opt_data.core.slots import Slot
 from opt_data.operators.retries import IB_RETRIES
+from opt_data.pipelines.give_up_slot import give_up_slot
 from opt_data.pipelines.report_slot import report_slot
 from tests.faults.steps import Steps
 from tests.pipelines.conftest import Desk
@@ -41,6 +42,9 @@ async def test_fault(
         assert task_state(error) == expected_state(one), f"try {number}"
         if one.asked is not None:
             assert outcome.asked == one.asked
+        if one.is_last:
+            assert isinstance(error, errors.TransientError)
+            give_up_slot(desk.job(slot=slot_at(desk, one.slot), attempt=number), contract_set, error, desk.stores)
         if one.after is not None:
             check_outcome(desk, slot_at(desk, one.slot), one.after)
         for check in one.rows:

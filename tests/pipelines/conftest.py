@@ -79,13 +79,13 @@ class Desk:
             share=self.share(Priority.DISCOVERY),
         )  # fmt: skip
 
-    async def capture(self, symbol: str = "AAPL", *, slot: Slot | None = None, **changes: Any) -> CaptureOutcome:
-        """Capture while the slot lasts, as it is; with ``rebuilds`` a slot that is over is rebuilt."""
+    def job(self, symbol: str = "AAPL", *, slot: Slot | None = None, **changes: Any) -> CaptureJob:
+        """What a task of the slot is given."""
         (underlying,) = intraday_universe(self.settings, (symbol,))
         slot = slot or self.slot()
         capture = self.settings.capture
         gateway = self.settings.gateway
-        job = CaptureJob(
+        return CaptureJob(
             slot=slot,
             underlying=underlying,
             exchange=capture.exchange,
@@ -99,11 +99,15 @@ class Desk:
             strikes=changes.get("strikes"),
             finish_within_s=changes.get("finish_within_s", float("inf")),
         )
+
+    async def capture(self, symbol: str = "AAPL", *, slot: Slot | None = None, **changes: Any) -> CaptureOutcome:
+        """Capture while the slot lasts, as it is; with ``rebuilds`` a slot that is over is rebuilt."""
+        job = self.job(symbol, slot=slot, **changes)
         async with open_session(
             self.address, gateway_limits(self.settings), clock_source="gateway", share=self.share()
         ) as session:
             stores = open_stores(self.settings, session.clock)
-            contract_set = await contract_set_of_day(underlying, self.day, session=session, stores=stores)
+            contract_set = await contract_set_of_day(job.underlying, self.day, session=session, stores=stores)
             if changes.get("rebuilds"):
                 rules = history_rules(self.settings)
                 return await capture_or_rebuild(job, contract_set, rules, session=session, stores=stores)

@@ -14,8 +14,9 @@ from opt_data.core.capture_groups import batch_wait_s, symbols_label
 from opt_data.core.clock import SystemClock
 from opt_data.core.slot_ref import slot_from_ref, slot_to_ref
 from opt_data.core.slots import Slot
+from opt_data.errors import OptDataError, SlotNotBegun, SymbolsUnfinished, TransientError
 from opt_data.operators.gateway_session import task_session
-from opt_data.operators.run_context import run_instant, run_trade_date
+from opt_data.operators.run_context import failed_instances, is_last_try, run_instant, run_trade_date
 
 RESERVE_S = 60.0
 """How much of a capture's timeout is kept for connecting and for storing what was sampled."""
@@ -108,12 +109,42 @@ class CaptureSlotOperator(BaseAsyncOperator):
     async def aexecute(self, context: Any) -> dict[str, object]:
         """Capture, or rebuild the slot if it is over, and return a summary.
 
+        When the last try fails, what has no quote is flagged ``slot_retry_exceeded``.
+
         :raises AirflowRescheduleException: the turn of the symbols' batch is yet to come
         :raises SlotExpired: the slot is over, and not one quote could be rebuilt
         :raises NothingCaptured: the symbol has not one quote
         :raises SymbolsUnfinished: the same of one of several symbols, or anything else that may help to try again
         :raises SymbolsFailed: the same, but nothing will help
         """
+        try:
+            return await self._capture(context)
+        except TransientError as error:
+            if is_last_try(context) and not isinstance(error, SlotNotBegun):
+                self._give_up(context, error)
+            raise
+
+    def _give_up(self, context: Any, error: TransientError) -> None:
+        """Flag what the failed symbols lack; the error itself matters more than trouble on the way."""
+        from opt_data.bootstrap import intraday_universe, open_stores
+        from opt_data.config.load import load_settings
+        from opt_data.pipelines.give_up_slot import give_up_slot
+
+        settings, slot = load_settings(), slot_from_ref(self.slot)
+        symbols = error.symbols if isinstance(error, SymbolsUnfinished) else tuple(self.symbols)
+        stores = open_stores(settings, SystemClock())
+        for underlying in intraday_universe(settings, symbols):
+            contract_set = stores.cache.load(underlying.symbol, slot.session.day).contract_set
+            if contract_set is None:
+                self.log.warning("%s: given up without a contract set of the day", underlying.symbol)
+                continue
+            job = self._job(context, settings, underlying, None, 0.0)
+            try:
+                self.log.warning("given up: %s", give_up_slot(job, contract_set, error, stores).sentence())
+            except OptDataError:
+                self.log.exception("%s: its contracts could not be flagged as given up", underlying.symbol)
+
+    async def _capture(self, context: Any) -> dict[str, object]:
         from opt_data.bootstrap import history_rules, intraday_universe, open_stores, symbols_at_once
         from opt_data.config.load import load_settings
         from opt_data.hooks.ib import IbHook
@@ -199,21 +230,25 @@ def time_to_capture_s(execution_timeout: timedelta | None) -> float:
 
 
 class SlotReportOperator(BaseOperator):
-    """Reconcile the slot over all its symbols; fails after writing if a symbol has nothing.
+    """Reconcile the slot over all its symbols; fails after writing if a symbol has nothing or a capture failed.
 
+    :param watched: tasks of the run whose failures must not go under, because the report runs whatever happened
     :param symbols: only these symbols of the intraday universe; empty for all (templated)
     """
 
     template_fields: Sequence[str] = ("symbols",)
 
-    def __init__(self, *, symbols: Sequence[str] | str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, watched: Sequence[str] = (), symbols: Sequence[str] | str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        self.watched = tuple(watched)
         self.symbols = symbols
 
     def execute(self, context: Any) -> dict[str, object]:
         """Write ledger and run log, and return the summary.
 
-        :raises SlotIncomplete: a symbol has not one quote
+        :raises SlotIncomplete: a symbol has not one quote, or a watched task failed
         """
         from opt_data.bootstrap import intraday_universe, open_stores, session_calendar
         from opt_data.config.load import load_settings
@@ -238,5 +273,11 @@ class SlotReportOperator(BaseOperator):
                 f"slot {slot.label} of {session.day}: no quote of {', '.join(report.without_quotes)}. "
                 "The ledger counts their contracts. Clear their capture instances with downstream: what is missing is "
                 "captured while the slot lasts, and rebuilt from bars once it is over"
+            )
+        if failed := failed_instances(context, self.dag_id, self.watched):
+            raise SlotIncomplete(
+                f"slot {slot.label} of {session.day}: every symbol has quotes, but failed instances are left: "
+                + ", ".join(f"{count} of {task_id}" for task_id, count in failed.items())
+                + ". Clear them with downstream, or all such runs at once: make backfill with REPROCESS=failed"
             )
         return report.summary()

@@ -11,12 +11,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from opt_data.core.allowance import Priority
 from opt_data.operators.capture import time_to_capture_s
 from opt_data.operators.gateway_session import task_session
-from opt_data.operators.run_context import run_trade_date
+from opt_data.operators.run_context import failed_instances, run_trade_date
 
 if TYPE_CHECKING:
     from opt_data.pipelines.capture_slot import CaptureJob
-
-_FAILED = frozenset({"failed", "upstream_failed"})
 
 
 class PlanSessionOperator(BaseOperator):
@@ -203,7 +201,7 @@ class EodReportOperator(BaseOperator):
                 f"{day}: no quote of the day of {', '.join(report.without_day)}. Clear their close_snapshot and rollup "
                 "with downstream; the log of each rollup says what else helps"
             )
-        if failed := self._failures(context):
+        if failed := failed_instances(context, self.dag_id, self.watched):
             raise DayIncomplete(
                 f"{day}: every symbol has its day, but failed instances are left: "
                 + ", ".join(f"{count} of {task_id}" for task_id, count in failed.items())
@@ -211,13 +209,3 @@ class EodReportOperator(BaseOperator):
                 "after that it is skipped and slots stand in"
             )
         return report.summary()
-
-    def _failures(self, context: Any) -> dict[str, int]:
-        """How many instances of each watched task failed, in this run."""
-        counts = {}
-        for task_id in self.watched:
-            states = context["ti"].get_task_states(dag_id=self.dag_id, task_ids=[task_id], run_ids=[context["run_id"]])
-            failed = sum(state in _FAILED for of_run in states.values() for state in of_run.values())
-            if failed:
-                counts[task_id] = failed
-        return counts

@@ -20,7 +20,7 @@ FLAGS: dict[str, str] = {
     "oi_not_rolled": "By its deadline, open interest still showed an earlier session.",
     "oi_enrichment_failed": "Open interest failed on three days in a row.",
     "discovery_stale": "The contract set is an earlier day's, because discovery failed.",
-    "slot_retry_exceeded": "The slot was given up after the last pacing back-off.",
+    "slot_retry_exceeded": "The slot was given up: the last try of its capture failed too, and nothing asks by itself.",
     "slot_coverage_breach": "The slot has fewer quotes than the configuration demands.",
     "snapshot_error": "The row has no quote; error_type says why.",
     "adjusted_contract": "A corporate action changed what the contract delivers.",
