@@ -1,5 +1,6 @@
 """From settings to the things a stage works with: the one place of wiring."""
 
+import logging
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -7,10 +8,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from opt_data.allowance.file_store import FileStore
+from opt_data.allowance.redis_store import RedisAddress, RedisStore
 from opt_data.calendars import default_calendar
 from opt_data.config.models import Settings
 from opt_data.config.universe import load_offsets, load_universe, select_symbols
-from opt_data.core.allowance import AllowancePolicy, Priority
+from opt_data.core.allowance import AllowancePolicy, AllowanceStore, Priority
 from opt_data.core.allowance_share import AllowanceShare, PrivateStore
 from opt_data.core.capture_groups import CaptureGroup, group_symbols
 from opt_data.core.clock import Clock, SystemClock
@@ -39,6 +41,8 @@ from opt_data.tables.datasets import DAILY_ADJUSTED, DAILY_CLEAN
 if TYPE_CHECKING:
     from opt_data.gateway.history import HistoryRules
     from opt_data.gateway.market_data import SamplingRules
+
+log = logging.getLogger(__name__)
 
 MESSAGES_PER_CONTRACT = 2
 """One to subscribe, one to cancel."""
@@ -97,20 +101,29 @@ def gateway_limits(settings: Settings) -> GatewayLimits:
     )
 
 
-def allowance_share(settings: Settings, address: GatewayAddress, priority: Priority) -> AllowanceShare:
-    """A connection's hand in what all tasks of this host may use of a gateway."""
+def allowance_share(
+    settings: Settings, address: GatewayAddress, priority: Priority, redis: RedisAddress | None = None
+) -> AllowanceShare:
+    """A connection's hand in what tasks may use of a gateway: all of this host, or with ``redis`` of all hosts."""
     policy = _allowance_policy(settings, priority)
     name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
     clock = SystemClock()
     return AllowanceShare(
-        FileStore(settings.paths.allowance / f"{address.host}_{address.port}.json"),
+        _allowance_store(settings, address, redis),
         policy,
         name,
         priority,
         messages=PrivateStore(clock) if settings.gateway.message_scope == "connection" else None,
         alone=PrivateStore(clock),
         tasks=settings.capture.parallel_tasks,
+        on_alone=lambda error: log.warning("going on with an even part of the allowance: %s", error),
     )
+
+
+def _allowance_store(settings: Settings, address: GatewayAddress, redis: RedisAddress | None) -> AllowanceStore:
+    if redis is not None:
+        return RedisStore(redis, f"{address.host}:{address.port}")
+    return FileStore(settings.paths.allowance / f"{address.host}_{address.port}.json")
 
 
 def gateway_log(settings: Settings, address: GatewayAddress, task: Mapping[str, object]) -> GatewayLog:

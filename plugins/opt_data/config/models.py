@@ -100,6 +100,7 @@ class GatewaySettings(Section):
     messages_per_s_max: Annotated[float, Field(ge=0.0, le=5000.0)] = 0.0
     message_rate_share: Share = 0.95
     message_scope: Literal["gateway", "connection"] = "gateway"
+    allowance_redis_conn_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]*$")] = ""
     snapshots_per_min_max: Annotated[float, Field(ge=0.0, le=100_000.0)] = 0.0
     concurrent_snapshots_max: Annotated[int, Field(ge=0, le=10_000)] = 0
     market_data_type: Annotated[int, Field(ge=1, le=4)] = 1

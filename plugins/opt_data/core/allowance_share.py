@@ -56,6 +56,8 @@ class AllowanceShare:
     alone, tasks
         A store of this task's own. Once ``store`` fails, the task goes on there with an even part of everything, as
         one of so many ``tasks``.
+    on_alone
+        Told once when that happens, and why.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class AllowanceShare:
         messages: AllowanceStore | None = None,
         alone: AllowanceStore | None = None,
         tasks: int = 1,
+        on_alone: Callable[[AllowanceUnavailable], None] = lambda error: None,
     ) -> None:
         self.priority = priority
         self.policy = policy
@@ -77,6 +80,7 @@ class AllowanceShare:
         self._name = name
         self._alone = alone
         self._tasks = tasks
+        self._on_alone = on_alone
         self._held: dict[str, int] = {}
         self._has_left = False
 
@@ -150,6 +154,7 @@ class AllowanceShare:
         if self._alone is None or self.is_alone:
             raise error
         self.is_alone = True
+        self._on_alone(error)
         self.policy = self.policy.divided(self._tasks)
         self._let_go()
         self._store = self._messages = self._alone

@@ -7,7 +7,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import BaseAsyncOperator
 
 from opt_data.core.allowance import Priority
-from opt_data.operators.gateway_session import first_client_id, task_gateway_log
+from opt_data.operators.gateway_session import first_client_id, task_gateway_log, task_share
 from opt_data.operators.run_context import run_trade_date
 
 
@@ -57,7 +57,7 @@ class DiscoverContractsOperator(BaseAsyncOperator):
         :raises ContractUnknown: IB does not know the symbol
         :raises ContractSetMissing: no option passes the filter, or the day is over and nothing is stored
         """
-        from opt_data.bootstrap import allowance_share, gateway_limits, open_stores, whole_universe
+        from opt_data.bootstrap import gateway_limits, open_stores, whole_universe
         from opt_data.config.load import load_settings
         from opt_data.core.clock import SystemClock
         from opt_data.hooks.ib import IbHook
@@ -73,7 +73,7 @@ class DiscoverContractsOperator(BaseAsyncOperator):
             limits=gateway_limits(settings),
             stores=open_stores(settings, SystemClock()),
             first_choice=first_client_id(context),
-            share=allowance_share(settings, address, Priority.DISCOVERY),
+            share=task_share(settings, address, Priority.DISCOVERY),
             observer=task_gateway_log(settings, address, context),
         )
         self.log.info("%s", outcome.summary())

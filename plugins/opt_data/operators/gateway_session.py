@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opt_data.config.models import Settings
     from opt_data.core.allowance import Priority
+    from opt_data.core.allowance_share import AllowanceShare
     from opt_data.gateway.session import GatewayAddress, GatewaySession
     from opt_data.hooks.ib import IbHook
     from opt_data.pipelines.gateway_log import GatewayLog
@@ -19,7 +20,7 @@ def task_session(
     :raises GatewayUnavailable: nothing listens there, or the API is dead
     :raises ClientIdInUse: every client id of the connection's range is taken
     """
-    from opt_data.bootstrap import allowance_share, gateway_limits
+    from opt_data.bootstrap import gateway_limits
     from opt_data.gateway.session import open_session
 
     address = hook.get_conn()
@@ -28,9 +29,17 @@ def task_session(
         gateway_limits(settings),
         first_choice=first_client_id(context),
         clock_source=settings.clock.source,
-        share=allowance_share(settings, address, priority),
+        share=task_share(settings, address, priority),
         observer=task_gateway_log(settings, address, context),
     )
+
+
+def task_share(settings: "Settings", address: "GatewayAddress", priority: "Priority") -> "AllowanceShare":
+    """One task's hand in the allowance, among the tasks of this host or of all hosts, as the settings say."""
+    from opt_data.bootstrap import allowance_share
+    from opt_data.hooks.allowance import allowance_redis
+
+    return allowance_share(settings, address, priority, allowance_redis(settings.gateway.allowance_redis_conn_id))
 
 
 def task_gateway_log(settings: "Settings", address: "GatewayAddress", context: Any) -> "GatewayLog":

@@ -273,10 +273,13 @@ class Broken:
 
 def test_a_task_that_cannot_see_the_others_goes_on_with_an_even_part():
     time = Time()
-    share = AllowanceShare(Broken(), LOGIN, "a", alone=PrivateStore(time), tasks=4)
+    store, told = Broken(), []
+    share = AllowanceShare(store, LOGIN, "a", alone=PrivateStore(time), tasks=4, on_alone=told.append)
 
     assert sum(share.take(Resource.LINE) for _ in range(100)) == 25
     assert share.is_alone
+    assert store.is_closed
+    assert [str(error) for error in told] == ["no such disk"]
     assert share.policy.rate_per_s == pytest.approx(47.5 / 4)
 
 
