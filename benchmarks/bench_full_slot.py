@@ -2,11 +2,11 @@
 
 The market has contracts without greeks and without bids as in the demo; first values come after 1 to 4 s. Counted is
 the run, from its start to the end of its report. Prints minutes ÷ 20 (bar 1.0); fails as well if a contract is not
-accounted for, a task is not green, or the gateway saw a limit broken or a line left open. With other options than the
-defaults nothing is recorded:
+accounted for, a task is not green, or the gateway saw a limit broken or a line left open. Other sizes are recorded
+under names of their own, to see how the time grows and what limits it:
 
     python benchmarks/bench_full_slot.py --symbols 50
-    python benchmarks/bench_full_slot.py --symbols 500 --lines 200 --parallel 16
+    python benchmarks/bench_full_slot.py --symbols 50 --lines 200 --parallel 8
 """
 
 import argparse
@@ -51,13 +51,13 @@ def main() -> int:
         **result.figures(),
     }
     everything = CONTRACTS * len(symbols)
+    options = (f"_{name.strip('-').replace('-', '_')}" for name in sys.argv[1:])
     return record(
-        "full_slot",
+        "full_slot" + "".join(options).replace("=", "_"),
         minutes / BAR_MIN,
         figures,
         bar=1.0,
         keeps_limits=result.keeps_limits and result.is_green and result.accounted == everything,
-        is_full_size=not sys.argv[1:],
     )
 
 

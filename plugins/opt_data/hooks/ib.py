@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.hook import BaseHook
@@ -37,16 +38,21 @@ class IbHook(BaseHook):
 
         :raises ConfigInvalid: the connection has unknown or malformed extras
         """
-        return gateway_address(self.get_connection(self.ib_conn_id))
+        return gateway_address(self._connection)
 
     def market_data_type(self) -> int | None:
         """The market data type the connection prescribes, or None to use the configuration's."""
-        return _market_data_type(_extras(self.get_connection(self.ib_conn_id)))
+        return _market_data_type(_extras(self._connection))
+
+    @cached_property
+    def _connection(self) -> "Connection":
+        """Asked for once: in a task each look is a request to the API server."""
+        return self.get_connection(self.ib_conn_id)
 
     def test_connection(self) -> tuple[bool, str]:
         """Shake hands with the gateway: tells "nothing listens" from "the API is dead" from "client id in use"."""
         try:
-            connection = self.get_connection(self.ib_conn_id)
+            connection = self._connection
             address = gateway_address(connection)
         except OptDataError as error:
             return False, str(error)
