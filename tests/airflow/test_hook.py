@@ -67,3 +67,17 @@ def test_airflow_knows_the_connection_type(airflow_home):
 
     assert "opt_data.hooks.ib.IbHook" in listed
     assert '"ib_gateway"' in listed
+
+
+def test_a_task_asks_for_its_connection_once(monkeypatch):
+    asked = []
+
+    def look_up(conn_id):
+        asked.append(conn_id)
+        return connection({"market_data_type": 3})
+
+    monkeypatch.setattr(IbHook, "get_connection", staticmethod(look_up))
+    hook = IbHook("ib_gateway")
+
+    assert (hook.get_conn().port, hook.market_data_type(), hook.get_conn().port) == (4001, 3, 4001)
+    assert asked == ["ib_gateway"]
