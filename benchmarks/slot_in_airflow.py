@@ -1,6 +1,7 @@
 """One slot of a large universe, captured by ``opt_data_intraday`` itself in a real Airflow, and what became of it."""
 
 import asyncio
+import contextlib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -133,6 +134,7 @@ def run_slot(plan: SlotPlan) -> SlotResult:
             checkout, gateway.port, own, parallelism=plan.parallel_tasks + 2, pool_slots=plan.parallel_tasks
         ) as airflow:  # fmt: skip
             airflow.services.wait_for_dag(airflow.api, "opt_data_intraday")
+            _serve_first(gateway.pid)
             before_cpu_s = airflow.all_cpu_s()
             gateway.control.set_clock(SLOT.isoformat())
             gateway.control.reset_counters()
@@ -141,6 +143,13 @@ def run_slot(plan: SlotPlan) -> SlotResult:
             cpu_s = airflow.workers_cpu_s()
             all_cpu_s = airflow.all_cpu_s() - before_cpu_s
             return _result(airflow, run, cpu_s, all_cpu_s, seen, load_settings(environ=os.environ | own))
+
+
+def _serve_first(pid: int) -> None:
+    """Let the gateway go before all others on the processor, where this user may: IB's own is not on this machine, and
+    one that waits for a processor reads messages in lumps and counts more in a second than were sent in one."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, pid, -15)
 
 
 def _result(
