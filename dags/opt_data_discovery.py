@@ -21,6 +21,7 @@ from airflow.sdk import DAG, Param
 
 from opt_data.assets import CONTRACTS_CACHE
 from opt_data.config.load import load_settings
+from opt_data.notifications.competing import tell_of_competing_session
 from opt_data.notifications.deadlines import deadline_after_start
 from opt_data.operators.discovery import DiscoverContractsOperator, PlanDiscoveryOperator
 from opt_data.operators.retries import IB_RETRIES
@@ -41,6 +42,8 @@ with DAG(
         "owner": "opt_data",
         "retries": settings.discovery.retries,
         "retry_policy": IB_RETRIES,
+        "on_retry_callback": tell_of_competing_session,
+        "on_failure_callback": tell_of_competing_session,
         "retry_delay": timedelta(seconds=settings.discovery.retry_delay_s),
         "retry_exponential_backoff": 2,
         "execution_timeout": timedelta(minutes=settings.discovery.task_timeout_min),

@@ -26,6 +26,7 @@ from airflow.sdk import DAG, Param
 
 from opt_data.assets import CLEAN_CLOSE, DAILY_ADJUSTED, DAILY_CLEAN
 from opt_data.config.load import load_settings
+from opt_data.notifications.competing import tell_of_competing_session
 from opt_data.notifications.deadlines import deadline_same_session
 from opt_data.operators.adjust import AdjustSessionOperator
 from opt_data.operators.eod import CloseSnapshotOperator, EodReportOperator, PlanSessionOperator, RollUpOperator
@@ -47,6 +48,8 @@ with DAG(
         "owner": "opt_data",
         "retries": settings.rollup.retries,
         "retry_policy": IB_RETRIES,
+        "on_retry_callback": tell_of_competing_session,
+        "on_failure_callback": tell_of_competing_session,
         "retry_delay": timedelta(seconds=settings.rollup.retry_delay_s),
         "retry_exponential_backoff": 2,
         "execution_timeout": timedelta(minutes=settings.rollup.task_timeout_min),

@@ -6,7 +6,9 @@ market closes at 13:00, none on a holiday. After an outage, also the slots that 
 
 **What** `plan` lists the symbols of the intraday universe; `capture` runs once per symbol in the pool `ib_gateway`
 and writes the attempt to `raw`, the best answer per contract to `clean`, and its line of the slot ledger;
-`slot_report` reconciles the slot whatever happened before it, and fails if a symbol has nothing. With
+`slot_report` reconciles the slot whatever happened before it, and fails if a symbol has nothing or a capture failed. A
+capture is tried again after 30, 60, 120 and 240 s; what has no quote after the last try is flagged
+`slot_retry_exceeded`. With
 `symbols_per_task` an instance captures several symbols and is labelled with them; one that fails does not keep the
 others from being stored. Symbols with an `offset_min` in the universe file are *up for reschedule* until their turn.
 
@@ -30,6 +32,7 @@ from airflow.sdk import DAG, Param
 
 from opt_data.assets import CLEAN_INTRADAY, SLOT_LEDGER
 from opt_data.config.load import load_settings
+from opt_data.notifications.competing import tell_of_competing_session
 from opt_data.notifications.deadlines import deadline_after_start
 from opt_data.operators.capture import CaptureSlotOperator, PlanSlotOperator, SlotReportOperator
 from opt_data.operators.retries import IB_RETRIES
@@ -51,6 +54,8 @@ with DAG(
         "owner": "opt_data",
         "retries": capture_settings.retries,
         "retry_policy": IB_RETRIES,
+        "on_retry_callback": tell_of_competing_session,
+        "on_failure_callback": tell_of_competing_session,
         "retry_delay": timedelta(seconds=capture_settings.retry_delay_s),
         "retry_exponential_backoff": 2,
         "max_retry_delay": timedelta(seconds=capture_settings.retry_delay_max_s),

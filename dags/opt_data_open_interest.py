@@ -25,6 +25,7 @@ from airflow.sdk import DAG, Param
 
 from opt_data.assets import OPEN_INTEREST
 from opt_data.config.load import load_settings
+from opt_data.notifications.competing import tell_of_competing_session
 from opt_data.notifications.deadlines import deadline_next_session
 from opt_data.operators.open_interest import (
     OpenInterestReportOperator,
@@ -49,6 +50,8 @@ with DAG(
         "owner": "opt_data",
         "retries": settings.open_interest.retries,
         "retry_policy": IB_RETRIES,
+        "on_retry_callback": tell_of_competing_session,
+        "on_failure_callback": tell_of_competing_session,
         "retry_delay": timedelta(seconds=settings.open_interest.retry_delay_s),
         "retry_exponential_backoff": 2,
         "execution_timeout": timedelta(minutes=settings.open_interest.task_timeout_min),

@@ -70,9 +70,10 @@ class CaptureUnfinished(TransientError):
 class SymbolsUnfinished(TransientError):
     """Some symbols of a task failed, one at least so that trying again may help; the others are stored."""
 
-    def __init__(self, message: str, *, symbols: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, *, symbols: tuple[str, ...] = (), errors: tuple[Exception, ...] = ()) -> None:
         super().__init__(message)
         self.symbols = symbols
+        self.errors = errors
 
 
 class StorageUnavailable(TransientError):

@@ -3,13 +3,16 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from opt_data.errors import ConfigInvalid
+from opt_data.errors import CompetingSession, ConfigInvalid, GatewayUnavailable, SymbolsUnfinished
+from opt_data.notifications.competing import tell_of_competing_session
 
 CONTEXT = {
     "dag_run": {
@@ -150,3 +153,39 @@ def test_a_webhook_needs_an_address() -> None:
 
     with pytest.raises(ConfigInvalid, match="http"):
         webhook_address(Connection(conn_id="opt_data_webhook", conn_type="generic", host="hooks.example.org"))
+
+
+COMPETING: dict[str, Any] = {
+    "ti": SimpleNamespace(dag_id="opt_data_intraday", task_id="capture"),
+    "run_id": "scheduled__2025-11-24T15:00:00+00:00",
+    "data_interval_start": datetime(2025, 11, 24, 15, 0, tzinfo=UTC),
+    "exception": CompetingSession("IB 10197: No market data during competing live session"),
+}
+
+
+def test_another_login_is_told_of_at_once_and_once_a_run(
+    state_root: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, webhook)
+    group = SymbolsUnfinished("2 of 5", errors=(CompetingSession("IB 10197"), KeyError("a bug")))
+    next_run = COMPETING | {"run_id": "scheduled__2025-11-24T15:30:00+00:00", "exception": group}
+
+    told = [tell_of_competing_session(context) for context in (COMPETING, COMPETING, next_run, next_run)]
+
+    assert told == [["webhook"], [], ["webhook"], []]
+    texts = [body["text"] for _, body in webhook.received]
+    assert len(texts) == 2
+    assert "capture of opt_data_intraday of 2025-11-24 10:00 New York is stopped" in texts[0]
+    assert "IB 10197: No market data during competing live session" in texts[0]
+    (path,) = (state_root / "run_logs" / "competing_session").glob("*.jsonl")
+    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["found", "told", "found", "told"]
+
+
+def test_any_other_failure_wakes_nobody(state_root: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, webhook)
+
+    assert tell_of_competing_session(COMPETING | {"exception": GatewayUnavailable("gone")}) == []
+    assert tell_of_competing_session({name: COMPETING[name] for name in COMPETING if name != "exception"}) == []
+
+    assert webhook.received == []
+    assert not (state_root / "run_logs" / "competing_session").exists()

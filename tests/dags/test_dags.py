@@ -69,6 +69,14 @@ def test_deadlines_survive_airflows_database(dag):
     assert RunDeadline.deserialize_reference(stored) == alert.reference
 
 
+def test_a_login_that_takes_the_data_is_told_of_wherever_the_gateway_is_asked(dag):
+    from opt_data.notifications.competing import tell_of_competing_session
+
+    for task in dag.tasks:
+        if task.pool == "ib_gateway":
+            assert list(task.on_retry_callback) == list(task.on_failure_callback) == [tell_of_competing_session]
+
+
 def test_every_task_is_bounded_and_follows_the_retry_policy(dag):
     from opt_data.operators.retries import IB_RETRIES
 
@@ -97,6 +105,7 @@ def test_the_report_runs_whatever_happened_before_it(dag_bag):
     report = dag_bag.dags["opt_data_intraday"].get_task("slot_report")
 
     assert report.trigger_rule == "all_done"
+    assert report.watched == ("capture",)
     assert {asset.name for asset in report.outlets} == {"opt_data_clean_intraday", "opt_data_slot_ledger"}
 
 

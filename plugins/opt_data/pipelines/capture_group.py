@@ -44,11 +44,13 @@ class GroupOutcome:
             reasons.setdefault(f"{type(error).__name__}: {str(error)[:SAID_MAX]}", []).append(symbol)
         said = "; ".join(f"{', '.join(symbols)}: {reason}" for reason, symbols in reasons.items())
         is_final = all(isinstance(error, PermanentError) for error in self.failures.values())
-        return (SymbolsFailed if is_final else SymbolsUnfinished)(
+        message = (
             f"{len(self.failures)} of {total} symbols failed, the others are stored; again only what is missing is "
-            f"asked for. {said}",
-            symbols=tuple(self.failures),
+            f"asked for. {said}"
         )
+        if is_final:
+            return SymbolsFailed(message, symbols=tuple(self.failures))
+        return SymbolsUnfinished(message, symbols=tuple(self.failures), errors=tuple(self.failures.values()))
 
 
 async def capture_group(

@@ -1,6 +1,7 @@
 """Run logs: what each stage did, one JSON object a line, one file a task and day."""
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -67,6 +68,31 @@ class RunLog:
         except OSError as error:
             raise StorageUnavailable(f"{path} cannot be written: {error}", path=str(path)) from error
         return path
+
+    def append_once(self, task: str, day: date, key: str, record: Mapping[str, object]) -> bool:
+        """Append a line unless one with the same ``key`` is there, also among processes that try at once.
+
+        Returns
+        -------
+        bool
+            Whether the line was written by this call.
+
+        Raises
+        ------
+        StorageUnavailable
+            Full disk, missing rights.
+        """
+        path = self.path(task, day)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if any(line.get("key") == key for line in self.read(task, day)):
+                    return False
+                self.append(task, day, {"key": key, **record})
+                return True
+        except OSError as error:
+            raise StorageUnavailable(f"{path} cannot be written: {error}", path=str(path)) from error
 
     def read(self, task: str, day: date) -> list[dict[str, object]]:
         """The lines of one task and day, oldest first; a line that a kill left half written is left out.
