@@ -69,8 +69,8 @@ class Try:
     """One run of a task: what is done before and while it runs, and what it ends with.
 
     ``slot`` is its New York wall time; once it is over it is rebuilt. ``raises`` names the error, ``says`` is a pattern
-    its message holds; without them the task succeeds. ``is_last``: nothing tries again by itself after it. ``asked`` is
-    how many contracts it was about.
+    its message holds; without them the task succeeds. ``is_last``: nothing tries again by itself after it.
+    ``is_killed``: its process is, after ``during``. ``asked`` is how many contracts it was about.
     """
 
     slot: str = "10:00"
@@ -80,6 +80,7 @@ class Try:
     raises: str = ""
     says: str = ""
     is_last: bool = False
+    is_killed: bool = False
     asked: int | None = None
     after: Outcome | None = None
     rows: tuple[RowCheck, ...] = ()

@@ -99,6 +99,8 @@ def _marks(outcome: Outcome) -> Iterator[str]:
 
 
 def _task(one: Try) -> str:
+    if one.is_killed:
+        return "killed, up for retry"
     if not one.raises:
         return "success"
     is_transient = issubclass(getattr(errors, one.raises), errors.TransientError)

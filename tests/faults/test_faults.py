@@ -2,10 +2,14 @@
 
 import asyncio
 import math
+import os
 import re
+import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +26,7 @@ from opt_data.pipelines.report_slot import report_slot
 from tests.faults.steps import Steps
 from tests.pipelines.conftest import Desk
 from tests.pipelines.gateway_told import told
-from tools.fault_catalogue import Fault, Outcome, RowCheck, Try, load_faults
+from tools.fault_catalogue import During, Fault, Outcome, RowCheck, Try, load_faults
 
 PRICES = ("bid", "ask", "last", "bid_size", "ask_size", "iv", "delta", "gamma", "vega", "theta", "und_bid", "und_ask")
 
@@ -35,6 +39,9 @@ async def test_fault(
     steps = Steps(desk, contract_set, monkeypatch)
     for number, one in enumerate(fault.tries, 1):
         steps.perform(one.before)
+        if one.is_killed:
+            await kill(desk, one)
+            continue
         outcome, error = await attempt(desk, one, steps, number)
 
         assert type(error).__name__ == (one.raises or "NoneType"), f"try {number}: {error!r}"
@@ -62,22 +69,50 @@ async def test_fault(
 
 async def attempt(desk: Desk, one: Try, steps: Steps, number: int) -> tuple[Any, Exception | None]:
     """Run one try as the task does, with what happens meanwhile; its outcome or its error."""
-
-    def arrived(request: str) -> int:
-        return int(desk.gateway.control.stats()["requests"].get(request, 0))
-
-    before = arrived(one.during.request) if one.during else 0
     running = asyncio.ensure_future(desk.rebuild(slot=slot_at(desk, one.slot), attempt=number, **one.options))
     if one.during is not None:
-        async with asyncio.timeout(20):
-            while arrived(one.during.request) - before < one.during.count:
-                assert not running.done(), f"over before {one.during.count} {one.during.request}"
-                await asyncio.sleep(0.01)
+        await until_arrived(desk, one.during, running.done)
         steps.perform(one.during.then)
     try:
         return await running, None
     except errors.OptDataError as error:
         return None, error
+
+
+async def until_arrived(desk: Desk, during: During, is_over: Callable[[], bool]) -> None:
+    """Wait until so many more requests of a kind have reached the gateway."""
+
+    def arrived() -> int:
+        return int(desk.gateway.control.stats()["requests"].get(during.request, 0))
+
+    wanted = arrived() + during.count
+    async with asyncio.timeout(60):
+        while arrived() < wanted:
+            assert not is_over(), f"over before {during.count} {during.request}"
+            await asyncio.sleep(0.01)
+
+
+async def kill(desk: Desk, one: Try) -> None:
+    """Run one try in a process of its own, and end that without a word."""
+    assert one.during is not None
+    paths = desk.settings.paths
+    environ = os.environ | {
+        "OPT_DATA_CONFIG": "include/config/demo.toml",
+        "OPT_DATA__PATHS__DATA_ROOT": str(paths.data_root),
+        "OPT_DATA__PATHS__STATE_ROOT": str(paths.state_root),
+        "PYTHONPATH": "plugins",
+    }
+    slot = slot_at(desk, one.slot).instant_utc.isoformat()
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, str(Path(__file__).with_name("worker.py")), desk.gateway.host, str(desk.gateway.port), slot,
+        env=environ,
+    )  # fmt: skip
+    try:
+        await until_arrived(desk, one.during, lambda: worker.returncode is not None)
+    finally:
+        worker.kill()
+        assert await worker.wait() == -signal.SIGKILL
+    assert desk.rows(slot=slot_at(desk, one.slot).index) == []
 
 
 def slot_at(desk: Desk, wall_time: str) -> Slot:
