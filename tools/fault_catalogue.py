@@ -19,6 +19,7 @@ SECTIONS = {
     "refusals": "Refusals",
     "values": "Values",
     "history": "Bars of a slot that is over",
+    "open_interest": "Open interest",
     "own_side": "On our side",
 }
 """Folder of the scenarios and heading of the page, in the page's order."""
@@ -68,11 +69,14 @@ class RowCheck:
 class Try:
     """One run of a task: what is done before and while it runs, and what it ends with.
 
-    ``slot`` is its New York wall time; once it is over it is rebuilt. ``raises`` names the error, ``says`` is a pattern
-    its message holds; without them the task succeeds. ``is_last``: nothing tries again by itself after it.
-    ``is_killed``: its process is, after ``during``. ``asked`` is how many contracts it was about.
+    ``work`` is ``slot``, or ``open_interest`` of the session, of which ``filled`` contracts have a value afterwards and
+    which then ``waits`` for another read or not. ``slot`` is its New York wall time; once it is over it is rebuilt.
+    ``raises`` names the error, ``says`` is a pattern its message holds; without them the task succeeds. ``is_last``:
+    nothing tries again by itself after it. ``is_killed``: its process is, after ``during``. ``asked`` is how many
+    contracts it was about.
     """
 
+    work: str = "slot"
     slot: str = "10:00"
     before: tuple[Mapping[str, Any], ...] = ()
     during: During | None = None
@@ -82,6 +86,8 @@ class Try:
     is_last: bool = False
     is_killed: bool = False
     asked: int | None = None
+    filled: str | int = ""
+    waits: bool = False
     after: Outcome | None = None
     rows: tuple[RowCheck, ...] = ()
 

@@ -75,9 +75,13 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 def _row(fault: Fault) -> tuple[str, ...]:
     counted = [one.after for one in fault.tries if one.after is not None]
     counted += [fault.reported] if fault.reported is not None else []
-    ledger = " → ".join(_ledger(outcome) for outcome in counted)
+    found = {
+        "Ledger": " → ".join(_ledger(outcome) for outcome in counted),
+        "Filled": " → ".join(str(one.filled) for one in fault.tries if one.filled),
+    }
+    stored = f"{fault.stored}. " + " ".join(f"*{name}:* {words}" for name, words in found.items() if words)
     task = " → ".join(_task(one) for one in fault.tries)
-    return fault.title, fault.gateway, f"{fault.stored}. *Ledger:* {ledger}", task, fault.do
+    return fault.title, fault.gateway, stored, task, fault.do
 
 
 def _ledger(outcome: Outcome) -> str:
@@ -99,6 +103,8 @@ def _marks(outcome: Outcome) -> Iterator[str]:
 
 
 def _task(one: Try) -> str:
+    if one.waits:
+        return "up for reschedule"
     if one.is_killed:
         return "killed, up for retry"
     if not one.raises:

@@ -49,6 +49,9 @@ async def test_fault(
         assert task_state(error) == expected_state(one), f"try {number}"
         if one.asked is not None:
             assert outcome.asked == one.asked
+        if one.filled:
+            assert is_number(outcome.filled, one.filled, {"all": outcome.expected, "none": 0}), outcome
+            assert (outcome.wait_s is not None) == one.waits
         if one.is_last:
             assert isinstance(error, errors.TransientError)
             give_up_slot(desk.job(slot=slot_at(desk, one.slot), attempt=number), contract_set, error, desk.stores)
@@ -69,7 +72,11 @@ async def test_fault(
 
 async def attempt(desk: Desk, one: Try, steps: Steps, number: int) -> tuple[Any, Exception | None]:
     """Run one try as the task does, with what happens meanwhile; its outcome or its error."""
-    running = asyncio.ensure_future(desk.rebuild(slot=slot_at(desk, one.slot), attempt=number, **one.options))
+    if one.work == "open_interest":
+        running: asyncio.Future[Any] = asyncio.ensure_future(desk.read_open_interest(desk.day))
+    else:
+        rebuilding = desk.rebuild(slot=slot_at(desk, one.slot), attempt=number, **one.options)
+        running = asyncio.ensure_future(rebuilding)
     if one.during is not None:
         await until_arrived(desk, one.during, running.done)
         steps.perform(one.during.then)

@@ -19,8 +19,10 @@ from opt_data.bootstrap import (
     gateway_limits,
     history_rules,
     intraday_universe,
+    open_interest_rules,
     open_stores,
     sampling_rules,
+    whole_universe,
 )
 from opt_data.config.load import load_settings
 from opt_data.config.models import Settings
@@ -34,6 +36,7 @@ from opt_data.gateway.session import GatewayAddress, GatewaySession, open_sessio
 from opt_data.pipelines.capture_close import capture_close, wait_for_close
 from opt_data.pipelines.capture_slot import CaptureJob, CaptureOutcome, capture_slot
 from opt_data.pipelines.contract_sets import contract_set_of_day, freeze_contract_set
+from opt_data.pipelines.enrich_open_interest import OpenInterestJob, OpenInterestOutcome, enrich_open_interest
 from opt_data.pipelines.rebuild_slot import capture_or_rebuild
 from opt_data.pipelines.roll_up_session import RollupOutcome, roll_up_session
 from opt_data.pipelines.stores import Stores
@@ -140,6 +143,21 @@ class Desk:
             await wait_for_close(job.slot, session)
             contract_set = await contract_set_of_day(underlying, self.day, session=session, stores=stores)
             return await capture_close(job, contract_set, session=session, stores=stores)
+
+    async def read_open_interest(self, session_day: date, symbol: str = "AAPL") -> OpenInterestOutcome:
+        """One read of a session's open interest, as the morning's task does it."""
+        (underlying,) = whole_universe(self.settings, (symbol,))
+        async with open_session(self.address, gateway_limits(self.settings), clock_source="gateway") as session:
+            stores = open_stores(self.settings, session.clock)
+            contract_set = await contract_set_of_day(underlying, session_day, session=session, stores=stores)
+            job = OpenInterestJob(
+                stores.calendar.session(session_day),
+                underlying,
+                self.settings.capture.exchange,
+                open_interest_rules(self.settings),
+                IngestRun(uuid4().hex, 1, "enrichment", "test"),
+            )
+            return await enrich_open_interest(job, contract_set, session=session, stores=stores)
 
     def roll_up(self, symbol: str = "AAPL", *, is_intraday: bool = True) -> RollupOutcome:
         (underlying,) = close_universe(self.settings, (symbol,))

@@ -8,25 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from opt_data.bootstrap import gateway_limits, open_interest_rules, open_stores, whole_universe
+from opt_data.bootstrap import gateway_limits, whole_universe
 from opt_data.core.sessions import NEW_YORK
 from opt_data.errors import GatewayUnavailable, OpenInterestGone, OpenInterestMissing, OpenInterestNotOut
-from opt_data.gateway.session import open_session
 from opt_data.pipelines.adjust_corporate_actions import adjust_corporate_actions
-from opt_data.pipelines.contract_sets import contract_set_of_day, freeze_contract_set
+from opt_data.pipelines.contract_sets import freeze_contract_set
 from opt_data.pipelines.enrich_open_interest import (
-    OpenInterestJob,
     OpenInterestOutcome,
     contracts_with_open_interest,
-    enrich_open_interest,
 )
 from opt_data.pipelines.merge_open_interest import merge_open_interest, read_open_interest
 from opt_data.pipelines.report_open_interest import report_open_interest
-from opt_data.storage.chain_rows import IngestRun
 from opt_data.tables.arrow_rows import table_from_rows
 from opt_data.tables.datasets import DAILY_CLEAN
 from opt_data.tables.row_check import checked_rows
@@ -61,19 +56,7 @@ class Mornings:
             )  # fmt: skip
 
     async def read(self, session_day: date) -> OpenInterestOutcome:
-        settings = self.desk.settings
-        (underlying,) = whole_universe(settings, ("AAPL",))
-        async with open_session(self.desk.address, gateway_limits(settings), clock_source="gateway") as session:
-            stores = open_stores(settings, session.clock)
-            contract_set = await contract_set_of_day(underlying, session_day, session=session, stores=stores)
-            job = OpenInterestJob(
-                stores.calendar.session(session_day),
-                underlying,
-                settings.capture.exchange,
-                open_interest_rules(settings),
-                IngestRun(uuid4().hex, 1, "enrichment", "test"),
-            )
-            return await enrich_open_interest(job, contract_set, session=session, stores=stores)
+        return await self.desk.read_open_interest(session_day)
 
     async def read_twice(self, session_day: date, morning: date) -> OpenInterestOutcome:
         self.at(morning, "07:30")
