@@ -62,6 +62,8 @@ class RunLog:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             try:
+                # Without it, a line that another writer has half written would look cut short.
+                fcntl.flock(file, fcntl.LOCK_EX)
                 _write_whole(file, (("" if _ends_with_a_line(file) else "\n") + line + "\n").encode())
             finally:
                 os.close(file)
@@ -85,8 +87,8 @@ class RunLog:
         path = self.path(task, day)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with path.with_suffix(".once").open("a", encoding="utf-8") as turn:
+                fcntl.flock(turn, fcntl.LOCK_EX)
                 if any(line.get("key") == key for line in self.read(task, day)):
                     return False
                 self.append(task, day, {"key": key, **record})
