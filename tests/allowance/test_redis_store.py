@@ -118,7 +118,7 @@ def test_a_change_is_made_again_when_another_task_was_faster(port):
 
 
 def test_a_state_that_may_have_been_lost_is_begun_after_a_pause(port):
-    assert 0.5 < share(port, "one").message_wait_s() <= PAUSE_AFTER_LOSS_S
+    assert 0.5 < share(port, "one").send_or_wait_s(lambda: None) <= PAUSE_AFTER_LOSS_S
 
 
 def test_a_connection_that_was_closed_while_idle_is_made_anew(port):

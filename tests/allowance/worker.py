@@ -32,9 +32,7 @@ def main(path: str, name: str, kind: str, seconds: str) -> None:
     share.sign_of_life()
     ends = time.monotonic() + float(seconds)
     while time.monotonic() < ends:
-        if (wait := share.message_wait_s()) == 0:
-            print(time.monotonic())
-        time.sleep(wait)
+        time.sleep(share.send_or_wait_s(lambda: print(time.monotonic())))
 
 
 if __name__ == "__main__":

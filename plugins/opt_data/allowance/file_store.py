@@ -33,6 +33,10 @@ class FileStore:
         self._path = path
         self._file: int | None = None
 
+    @property
+    def repeats(self) -> bool:
+        return False
+
     def transact(self, change: Callable[[AllowanceState, float], T]) -> T:
         try:
             file = self._opened()

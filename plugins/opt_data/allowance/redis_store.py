@@ -56,6 +56,10 @@ class RedisStore:
         self._key = f"opt_data:allowance:{gateway}"
         self._connection: Connection | None = None
 
+    @property
+    def repeats(self) -> bool:
+        return True
+
     def transact(self, change: Callable[[AllowanceState, float], T]) -> T:
         try:
             return self._changed(change)

@@ -4,7 +4,7 @@ import json
 
 from opt_data.core.allowance import AllowanceState, Holder
 
-FORMAT = 1
+FORMAT = 2
 NEVER = float("-inf")
 
 
@@ -18,8 +18,8 @@ def encode(state: AllowanceState) -> bytes:
         for name, one in state.holders.items()
     }  # fmt: skip
     document = [
-        FORMAT, _moment(state.next_at), _moment(state.struck_at), state.lines_seen, _moment(state.lines_seen_at),
-        state.recent, holders,
+        FORMAT, _moment(state.next_at), _moment(state.struck_at), state.strikes,
+        state.lines_seen, _moment(state.lines_seen_at), state.recent, holders,
     ]  # fmt: skip
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
@@ -27,11 +27,11 @@ def encode(state: AllowanceState) -> bytes:
 def decode(data: bytes) -> AllowanceState | None:
     """The state, or None if these bytes are not one: cut short, or another version's."""
     try:
-        form, next_at, struck_at, lines_seen, lines_seen_at, recent, holders = json.loads(data)
+        form, next_at, struck_at, strikes, lines_seen, lines_seen_at, recent, holders = json.loads(data)
         if form != FORMAT:
             return None
         return AllowanceState(
-            _instant(next_at), _instant(struck_at), [float(moment) for moment in recent],
+            _instant(next_at), _instant(struck_at), float(strikes), [float(moment) for moment in recent],
             int(lines_seen), _instant(lines_seen_at),
             {name: _holder(*parts) for name, parts in holders.items()},
         )  # fmt: skip

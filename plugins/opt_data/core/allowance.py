@@ -27,6 +27,12 @@ TURN_LOST_S = 1.0
 """A reserved turn that was not used for so long has lapsed."""
 LINES_GROW_S = 15.0
 """After the gateway refused a line, one more is tried each time so long has passed."""
+STEP_DOWN = 0.03
+"""By how much of the rate less is aimed at for each complaint that is remembered."""
+LEAST_AIM = 0.75
+"""The share of the rate that is aimed at even after many complaints."""
+STRIKE_FORGOTTEN_S = 3600.0
+"""How long it takes to forget one complaint."""
 PAUSE_AFTER_LOSS_S = 1.1
 """How long nothing is sent after the state was lost: what left just before is no longer known."""
 
@@ -65,10 +71,14 @@ class Holder:
 
 @dataclass(slots=True)
 class AllowanceState:
-    """What all tasks together have used: the whole of what is shared."""
+    """What all tasks together have used: the whole of what is shared.
+
+    ``strikes`` is how many complaints of the rate are remembered at ``struck_at``.
+    """
 
     next_at: float = float("-inf")
     struck_at: float = float("-inf")
+    strikes: float = 0.0
     recent: list[float] = field(default_factory=list)
     lines_seen: int = 0
     lines_seen_at: float = float("-inf")
@@ -79,7 +89,13 @@ class AllowanceState:
 
 
 class AllowanceStore(Protocol):
-    """Where the state lies. ``change`` is given the state and the store's time and may change the state in place."""
+    """Where the state lies. ``change`` is given the state and the store's time and may change the state in place.
+
+    ``repeats`` says that a change may be made more than once before one is kept, so that it must do nothing else.
+    """
+
+    @property
+    def repeats(self) -> bool: ...
 
     def transact(self, change: Callable[[AllowanceState, float], T]) -> T:
         """Run ``change`` alone among all tasks and keep what it left.
@@ -136,7 +152,7 @@ class AllowancePolicy:
         Turns are given one after the other at an even distance, one a task, so that tasks of the same priority take
         turns. A less urgent task gets only turns that nobody waits for, and the trickle.
         """
-        flow = self._flow(state)
+        flow = self._flow(state, now)
         try:
             if me.turn_at is not None and now - me.turn_at > TURN_LOST_S:
                 me.turn_at = None
@@ -157,12 +173,27 @@ class AllowancePolicy:
             state.next_at, state.recent = flow.next_at, list(flow.recent)
 
     def struck(self, state: AllowanceState, now: float) -> None:
-        """The gateway complained of the rate: halve it for all, at once."""
+        """The gateway complained of the rate: halve it for all, at once, and aim a little lower for some hours.
+
+        What one gateway counts in a second differs from what we send by the jitter on the way and inside it; how much
+        that is, only its complaints tell. The third one ends a connection.
+        """
+        state.strikes = self._strikes_remembered(state, now) + 1.0
         state.struck_at = now
 
-    def _flow(self, state: AllowanceState) -> SmoothPacer:
+    def aim_per_s(self, state: AllowanceState, now: float) -> float:
+        """The rate to return to after a complaint: lower for each one that is remembered, but never below a share."""
+        return self.rate_per_s * max(LEAST_AIM, 1.0 - STEP_DOWN * self._strikes_remembered(state, now))
+
+    @staticmethod
+    def _strikes_remembered(state: AllowanceState, now: float) -> float:
+        if not state.strikes:
+            return 0.0
+        return max(0.0, state.strikes - (now - state.struck_at) / STRIKE_FORGOTTEN_S)
+
+    def _flow(self, state: AllowanceState, now: float) -> SmoothPacer:
         return SmoothPacer(
-            self.rate_per_s,
+            self.aim_per_s(state, now),
             self.limit_per_s,
             recovery_s=self.recovery_s,
             struck_at=state.struck_at,

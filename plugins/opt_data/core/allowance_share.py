@@ -31,6 +31,10 @@ class PrivateStore:
         self._state = AllowanceState()
         self._clock = clock
 
+    @property
+    def repeats(self) -> bool:
+        return False
+
     def transact(self, change: Callable[[AllowanceState, float], T]) -> T:
         return change(self._state, self._clock.monotonic())
 
@@ -84,9 +88,27 @@ class AllowanceShare:
         self._held: dict[str, int] = {}
         self._has_left = False
 
-    def message_wait_s(self) -> float:
-        """Seconds until the next message may leave; 0: send it now, it is counted."""
-        return self._on_messages(lambda state, now: self.policy.message_wait_s(state, self._me(state, now), now))
+    def send_or_wait_s(self, send: Callable[[], None]) -> float:
+        """Send a message if its turn has come and return 0, or return the seconds until it may come.
+
+        Where the store allows it, the message leaves before another task can see that it was counted: a process that
+        is put to sleep between the two would send into the turns of others.
+        """
+        sends_within = not self._messages.repeats
+        has_left = False
+
+        def change(state: AllowanceState, now: float) -> float:
+            nonlocal has_left
+            wait = 0.0 if has_left else self.policy.message_wait_s(state, self._me(state, now), now)
+            if wait == 0 and sends_within and not has_left:
+                has_left = True
+                send()
+            return wait
+
+        wait = self._on_messages(change)
+        if wait == 0 and not has_left:
+            send()
+        return wait
 
     def struck(self) -> None:
         """The gateway complained of the rate."""

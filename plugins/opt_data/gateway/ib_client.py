@@ -93,14 +93,15 @@ class PacedClient(ib_insync.client.Client):
         self._timer = None
         loop = asyncio.get_running_loop()
         while self._msgQ:
-            wait = self.share.message_wait_s()
+            wait = self.share.send_or_wait_s(self._send_first)
             if wait > 0:
                 self._timer = loop.call_later(wait, self._drain)
                 return
-            message = self._msgQ.popleft()
-            self.conn.sendMsg(self._prefix(message.encode()))
-            self.messages_sent += 1
             self._release()
+
+    def _send_first(self) -> None:
+        self.conn.sendMsg(self._prefix(self._msgQ.popleft().encode()))
+        self.messages_sent += 1
 
     def _release(self) -> None:
         while self._when_sent and (not self._msgQ or self._when_sent[0][0] <= self.messages_sent):

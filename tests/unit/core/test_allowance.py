@@ -6,8 +6,11 @@ from hypothesis import strategies as st
 
 from opt_data.core.allowance import (
     ALIVE_S,
+    LEAST_AIM,
     LINES_GROW_S,
     PAUSE_AFTER_LOSS_S,
+    STEP_DOWN,
+    STRIKE_FORGOTTEN_S,
     AllowancePolicy,
     AllowanceState,
     Priority,
@@ -53,7 +56,7 @@ class Wire:
         turn = 0
         while (name := min(due, key=lambda key: due[key])) and due[name] < ends:
             self.time.seconds = max(self.time.seconds, due[name])
-            wait = shares[name].message_wait_s()
+            wait = shares[name].send_or_wait_s(lambda: None)
             if wait == 0:
                 self.sent.append((self.time.seconds, name))
             due[name] = self.time.seconds + wait + (oversleep[turn % len(oversleep)] if wait else 0.0)
@@ -125,13 +128,72 @@ def test_a_complaint_to_one_task_halves_the_rate_of_all_and_it_comes_back():
     wire.run(shares, 10.0)
 
     assert halved == pytest.approx(47.5 / 2, rel=0.1)
-    assert len(wire.sent) / 10.0 == pytest.approx(47.5, rel=0.02)
+    assert len(wire.sent) / 10.0 == pytest.approx(47.5 * (1 - STEP_DOWN), rel=0.02)
+
+
+def test_each_complaint_lowers_the_aim_a_little_and_is_forgotten_after_an_hour():
+    """IB's own count may be some messages above ours, by jitter; the third complaint ends a connection."""
+    state = AllowanceState()
+
+    for second in (0.0, 60.0, 120.0):
+        LOGIN.struck(state, 1000.0 + second)
+    soon = LOGIN.aim_per_s(state, 1120.0)
+    an_hour_later = LOGIN.aim_per_s(state, 1120.0 + STRIKE_FORGOTTEN_S)
+    next_day = LOGIN.aim_per_s(state, 90_000.0)
+
+    assert soon == pytest.approx(47.5 * (1 - 3 * STEP_DOWN), rel=0.01)
+    assert an_hour_later == pytest.approx(47.5 * (1 - 2 * STEP_DOWN), rel=0.01)
+    assert next_day == 47.5
+
+
+def test_however_many_complaints_most_of_the_rate_stays():
+    state = AllowanceState()
+    for second in range(50):
+        LOGIN.struck(state, 1000.0 + second)
+
+    assert LOGIN.aim_per_s(state, 1050.0) == 47.5 * LEAST_AIM
+
+
+class Repeating:
+    """A store that makes each change twice before it keeps one, as Redis may."""
+
+    repeats = True
+
+    def __init__(self) -> None:
+        self.kept = PrivateStore(Time())
+
+    def transact(self, change):
+        change(AllowanceState(), 1000.0)
+        return self.kept.transact(change)
+
+    def close(self) -> None:
+        pass
+
+
+class FailsAfterwards(Repeating):
+    """A store that makes the change and then cannot keep it."""
+
+    repeats = False
+
+    def transact(self, change):
+        change(AllowanceState(), 1000.0)
+        raise AllowanceUnavailable("the disk is gone")
+
+
+@pytest.mark.parametrize("store", [Repeating(), FailsAfterwards(), PrivateStore(Time())])
+def test_a_message_leaves_once_whatever_the_store_does(store):
+    left = []
+    share = AllowanceShare(store, LOGIN, "a", alone=PrivateStore(Time()))
+
+    wait = share.send_or_wait_s(lambda: left.append("a message"))
+
+    assert (wait, left) == (0.0, ["a message"])
 
 
 def test_a_turn_reserved_by_a_killed_task_delays_the_others_by_one_distance_only():
     wire = Wire()
     killed, other = wire.share("killed"), wire.share("other")
-    while killed.message_wait_s() == 0:
+    while killed.send_or_wait_s(lambda: None) == 0:
         pass  # until it has a turn to wait for; and dies before that comes
 
     wire.run({"other": other}, 1.0)
@@ -264,6 +326,8 @@ def test_a_state_from_before_a_restart_of_the_machine_is_not_believed():
 
 
 class Broken:
+    repeats = False
+
     def transact(self, change):
         raise AllowanceUnavailable("no such disk")
 
