@@ -6,6 +6,7 @@ a message is dated when it arrives.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import selectors
 import socket
@@ -29,6 +30,9 @@ _RECEIVE_BYTES = 65536
 _BACKLOG = 128
 #: How long one thread may keep the interpreter while the reader waits for it.
 _SWITCH_INTERVAL_S = 0.0005
+#: The collection of everything stops all threads for more than a tenth of a second once the market is large, and what
+#: arrives meanwhile looks like a burst. The younger generations are collected as ever.
+_OLDEST_NEVER = 1_000_000_000
 
 
 class SocketReader(threading.Thread):
@@ -291,11 +295,13 @@ async def serve(
         The address clients connect to. The control port is always on loopback.
     """
     server = GatewayServer(Gateway(scenario or Scenario(), clock or MarketClock()), port, control_port, host)
-    interval = sys.getswitchinterval()
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    gc.set_threshold(*thresholds[:2], _OLDEST_NEVER)
     try:
         await server.start()
         yield server
     finally:
         await server.stop()
         sys.setswitchinterval(interval)
+        gc.set_threshold(*thresholds)
