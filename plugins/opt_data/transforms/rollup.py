@@ -9,7 +9,7 @@ from opt_data.core.outcomes import ErrorType
 from opt_data.core.rollup import Strategy
 from opt_data.core.sessions import NEW_YORK
 from opt_data.core.slots import Slot
-from opt_data.tables.arrow import arrow_schema
+from opt_data.tables.arrow import arrow_schema, empty_table
 from opt_data.tables.arrow_rows import row_numbers, table_from_rows
 from opt_data.tables.chain_columns import CHAIN_COLUMNS
 from opt_data.tables.datasets import DAILY_CLEAN
@@ -93,6 +93,8 @@ def _bare_rows(contract_set: ContractSet, sources: Sources, exchange: str, last:
         for contract in contract_set.contracts
         if contract.conid not in seen
     ]
+    if not rows:
+        return empty_table(DAILY_CLEAN).select(_CHAIN_NAMES)
     no_slots = dict.fromkeys(SLOT_COUNTS, 0)
     whole = [{**row, **no_slots, "rollup_strategy": str(Strategy.NONE)} for row in rows]
     return table_from_rows(checked_rows(DAILY_CLEAN, whole), DAILY_CLEAN).select(_CHAIN_NAMES)
