@@ -117,6 +117,26 @@ def test_a_change_is_made_again_when_another_task_was_faster(port):
     assert sum(mine.take(Resource.LINE) for _ in range(40)) == 29
 
 
+def test_a_line_whose_change_is_made_again_is_held_once(port, monkeypatch):
+    """A task's first line: what it holds is in no state yet that the second try could start from."""
+    mine, other = share(port, "mine"), share(port, "other")
+    read, is_first = RedisStore._read, True
+
+    def overtaken(store: RedisStore) -> list[object]:
+        nonlocal is_first
+        found, was_first, is_first = read(store), is_first, False
+        if was_first:
+            other.take(Resource.LINE)
+        return found
+
+    monkeypatch.setattr(RedisStore, "_read", overtaken)
+
+    assert mine.take(Resource.LINE)
+
+    probe = RedisStore(RedisAddress("127.0.0.1", port), "gateway:4001")
+    assert probe.transact(lambda state, now: state.held(Resource.LINE)) == 2
+
+
 def test_a_state_that_may_have_been_lost_is_begun_after_a_pause(port):
     assert 0.5 < share(port, "one").send_or_wait_s(lambda: None) <= PAUSE_AFTER_LOSS_S
 

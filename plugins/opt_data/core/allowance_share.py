@@ -117,26 +117,26 @@ class AllowanceShare:
     def take(self, resource: Resource) -> bool:
         """Take one of a resource; False: there is none for this task now, ask again a little later."""
 
-        def change(state: AllowanceState, now: float) -> bool:
+        def change(state: AllowanceState, now: float) -> tuple[bool, dict[str, int]]:
             without_the_dead(state, now)
             me = self._me(state, now)
-            taken = self.policy.take(state, me, resource, now)
-            self._held = dict(me.held)
-            return taken
+            return self.policy.take(state, me, resource, now), dict(me.held)
 
-        return self._on_holdings(change)
+        # kept after the change is: one made again starts from what this task really holds
+        taken, self._held = self._on_holdings(change)
+        return taken
 
     def give_back(self, resource: Resource) -> None:
         """Give back one of what was taken; whoever has left has given back everything."""
         if self._has_left:
             return
 
-        def change(state: AllowanceState, now: float) -> None:
+        def change(state: AllowanceState, now: float) -> dict[str, int]:
             me = self._me(state, now)
             self.policy.give_back(me, resource)
-            self._held = dict(me.held)
+            return dict(me.held)
 
-        self._on_holdings(change)
+        self._held = self._on_holdings(change)
 
     def is_wanted(self, resource: Resource) -> bool:
         """Whether anybody no less urgent waits for one of a resource; this task may, for another symbol."""
