@@ -4,10 +4,19 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from opt_data.errors import AlreadyRunning, CommitConflict
-from opt_data.storage.port import MUST_NOT_EXIST, ObjectMark, StoredObject
+from opt_data.storage.port import MUST_NOT_EXIST, ObjectMark
+
+
+@dataclass(frozen=True)
+class MemoryObject:
+    """What was read, as it was then."""
+
+    data: bytes
+    version: str
 
 
 class MemoryObjectStore:
@@ -20,9 +29,9 @@ class MemoryObjectStore:
         self.before_put: Callable[[str], None] = lambda key: None
         self.after_read: Callable[[str], None] = lambda key: None
 
-    def read(self, key: str) -> StoredObject | None:
+    def read(self, key: str) -> MemoryObject | None:
         data = self.objects.get(key)
-        stored = None if data is None else StoredObject(data, self._version(key))
+        stored = None if data is None else MemoryObject(data, self._version(key))
         self.after_read(key)
         return stored
 

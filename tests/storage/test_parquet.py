@@ -72,3 +72,13 @@ def test_a_flipped_byte_never_gives_other_rows(table: pa.Table) -> None:
 def test_a_whole_file_of_another_kind_is_a_mismatch_not_damage(table: pa.Table) -> None:
     with pytest.raises(SchemaMismatch):
         decode(encode(table, RAW_CHAIN_INTRADAY), SLOT_LEDGER, origin="x")
+
+
+def test_a_type_that_only_arrow_tells_apart_is_a_mismatch(table: pa.Table) -> None:
+    schema = table.schema.set(
+        table.schema.get_field_index("right"), pa.field("right", pa.large_string(), nullable=False)
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.cast(schema), sink)
+    with pytest.raises(SchemaMismatch, match=r"file-7: column 'right' is large_string, expected string"):
+        decode(sink.getvalue().to_pybytes(), RAW_CHAIN_INTRADAY, origin="file-7")

@@ -6,7 +6,6 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from opt_data.storage.parquet import StoredTable, read_together
-from opt_data.tables.arrow_rows import row_numbers
 from opt_data.tables.datasets import Dataset
 
 if TYPE_CHECKING:
@@ -56,16 +55,15 @@ class ChainFiles:
         """
         return read_together(self._files, self._dataset, tuple(names))
 
-    def take(self, numbers: "pa.Array") -> "pa.Table":
-        """Whole rows by their numbers, in that order.
+    def around(self, numbers: Sequence[int]) -> "tuple[pa.Table, list[int]]":
+        """Whole rows of the files that hold the rows of these numbers, and where in them each of those is.
 
         Raises
         ------
         FileUnreadable
             A file with one of the rows is damaged.
         """
-        rows = numbers.to_pylist()
-        places = [bisect_right(self._starts, row) - 1 for row in rows]
+        places = [bisect_right(self._starts, row) - 1 for row in numbers]
         wanted = sorted(set(places))
         table = read_together([self._files[place] for place in wanted], self._dataset)
         counts = (self._files[place].num_rows for place in wanted)
@@ -73,4 +71,4 @@ class ChainFiles:
             place: start - self._starts[place]
             for place, start in zip(wanted, accumulate(counts, initial=0), strict=False)
         }
-        return table.take(row_numbers([row + shifts[place] for row, place in zip(rows, places, strict=True)]))
+        return table, [row + shifts[place] for row, place in zip(numbers, places, strict=True)]

@@ -13,7 +13,7 @@ from opt_data.storage.port import ObjectStore
 from opt_data.storage.swaps import Located, WeekSwaps
 from opt_data.tables.arrow import empty_table
 from opt_data.tables.datasets import CLEAN_CHAIN_INTRADAY, RAW_CHAIN_INTRADAY, Dataset
-from opt_data.tables.stored_rows import StoredRows
+from opt_data.tables.stored_rows import HeldRows, StoredRows
 from opt_data.transforms.clean import best_rows
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class ChainReader:
         if as_of is not None:
             return self._known_at(as_of, day, symbol, slot, view)
         rows = self._open(day, symbol, slot, view)
-        return rows.read() if isinstance(rows, ChainFiles) else rows
+        return rows.read() if isinstance(rows, ChainFiles) else rows.table
 
     def open_chain(self, day: date, symbol: str, *, view: ChainView = ChainView.INTRADAY) -> StoredRows:
         """The same rows of all slots, for callers that look at some columns of them, or at some rows.
@@ -94,7 +94,7 @@ class ChainReader:
         """
         return self._open(day, symbol, None, view)
 
-    def _open(self, day: date, symbol: str, slot: int | None, view: ChainView) -> "ChainFiles | pa.Table":
+    def _open(self, day: date, symbol: str, slot: int | None, view: ChainView) -> ChainFiles | HeldRows:
         week = ChainWeek.of_day(day, view)
         prefix = symbol_prefix("clean", day, symbol, view)
 
@@ -109,8 +109,8 @@ class ChainReader:
             # one file a slot, each unique and sorted, listed in the slots' order: nothing is left to choose
             return ChainFiles(list(files.values()), CLEAN_CHAIN_INTRADAY)
         if not files and len(packed.column("exchange").unique()) == 1:
-            return packed.combine_chunks()  # sorted and unique, as it was before it was compacted
-        return best_rows([*_tables(files, CLEAN_CHAIN_INTRADAY, slot), packed])
+            return HeldRows(packed.combine_chunks())  # sorted and unique, as it was before it was compacted
+        return HeldRows(best_rows([*_tables(files, CLEAN_CHAIN_INTRADAY, slot), packed]))
 
     def _known_at(self, at: datetime, day: date, symbol: str, slot: int | None, view: ChainView) -> "pa.Table":
         """What the attempts committed until an instant give."""

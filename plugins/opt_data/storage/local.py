@@ -14,11 +14,12 @@ import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from opt_data.errors import AlreadyRunning, CommitConflict, StorageUnavailable
-from opt_data.storage.port import MUST_NOT_EXIST, ObjectMark, StoredObject
+from opt_data.storage.port import MUST_NOT_EXIST, ObjectMark
 
 STAGING = "_staging"
 LOCKS = "_locks"
@@ -45,6 +46,17 @@ _REMEDIES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class LocalObject:
+    """A file's bytes; most readers never ask for their version."""
+
+    data: bytes
+
+    @property
+    def version(self) -> str:
+        return _version(self.data)
+
+
 class LocalObjectStore:
     """An ``ObjectStore`` below one directory.
 
@@ -65,14 +77,14 @@ class LocalObjectStore:
         _check_key(key)
         return self.root / key
 
-    def read(self, key: str) -> StoredObject | None:
+    def read(self, key: str) -> LocalObject | None:
         path = self.path_of(key)
         with _explained(path):
             try:
                 data = path.read_bytes()
             except FileNotFoundError:
                 return None
-        return StoredObject(data, _version(data))
+        return LocalObject(data)
 
     def put(self, key: str, data: bytes | memoryview, *, expected: str) -> str:
         path = self.path_of(key)

@@ -1,6 +1,7 @@
 """Tables as the bytes of one Parquet file, and back."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from opt_data.errors import FileUnreadable
@@ -10,6 +11,7 @@ from opt_data.tables.datasets import Dataset
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 HOT_CODEC = "snappy"
 """Files younger than two weeks: cheap to write and read; compaction changes the codec later."""
@@ -30,7 +32,9 @@ def encode(table: "pa.Table", dataset: Dataset, *, codec: str = HOT_CODEC) -> by
     import pyarrow.parquet as pq
 
     schema = arrow_schema(dataset)
-    ordered = _in_order(table, dataset).combine_chunks().cast(schema)
+    ordered = _in_order(table, dataset).combine_chunks()
+    if not ordered.schema.equals(schema, check_metadata=True):
+        ordered = ordered.cast(schema)
     sink = pa.BufferOutputStream()
     pq.write_table(
         ordered, sink, compression=codec,
@@ -73,7 +77,7 @@ class StoredTable:
     FileUnreadable
         The bytes are not a whole Parquet file. Damage inside a column shows when that column is read.
     SchemaMismatch
-        They are, but hold another table.
+        They are, but hold another table. Types that only Arrow tells apart show when their column is read.
     """
 
     def __init__(self, data: bytes, dataset: Dataset, *, origin: str) -> None:
@@ -86,26 +90,46 @@ class StoredTable:
             self._file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
-        found = self._file.schema_arrow
-        check_schema(found, dataset, origin=origin)
-        self.is_current = bool(found.equals(arrow_schema(dataset)))
+        self._dataset = dataset
+        # making an Arrow schema of each of many small files takes longer than reading what is wanted of them
+        self.is_current = bool(self._file.schema.equals(_stored_schema(dataset)))
+        if not self.is_current:
+            check_schema(self._file.schema_arrow, dataset, origin=origin)
 
     @property
     def num_rows(self) -> int:
         return int(self._file.metadata.num_rows)
 
-    def read(self, names: Sequence[str] | None) -> "pa.Table":
+    def read(self, names: tuple[str, ...] | None) -> "pa.Table":
         """Some columns as they are stored, or all; those that the file lacks are left out."""
         import pyarrow as pa
 
         columns = None if names is None else list(names)
         try:
-            return self._file.read(columns=columns, use_threads=False)
+            table = self._file.read(columns=columns, use_threads=False)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
+        if self.is_current and not table.schema.equals(_schema(self._dataset, names)):
+            # what Arrow wrote beside the columns says something else of them
+            check_schema(self._file.schema_arrow, self._dataset, origin=self._origin)
+            self.is_current = False
+        return table
 
     def _unreadable(self, error: Exception) -> FileUnreadable:
         return FileUnreadable(f"{self._origin} is no readable Parquet file: {error}", path=self._origin)
+
+
+@cache
+def _stored_schema(dataset: Dataset) -> "pq.ParquetSchema":
+    """The columns of the data set's files, as Parquet says them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(pa.BufferReader(encode(empty_table(dataset), dataset))).schema
+
+
+def _schema(dataset: Dataset, names: tuple[str, ...] | None) -> "pa.Schema":
+    return arrow_schema(dataset) if names is None else schema_of(dataset, names)
 
 
 def read_together(files: Sequence[StoredTable], dataset: Dataset, names: tuple[str, ...] | None = None) -> "pa.Table":
@@ -120,7 +144,7 @@ def read_together(files: Sequence[StoredTable], dataset: Dataset, names: tuple[s
 
     if not files:
         return empty_table(dataset) if names is None else empty_table(dataset).select(list(names))
-    schema = arrow_schema(dataset) if names is None else schema_of(dataset, names)
+    schema = _schema(dataset, names)
     tables = [file.read(names) for file in files]
     if not all(file.is_current for file in files):
         tables = [with_schema(table, schema) for table in tables]

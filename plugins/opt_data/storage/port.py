@@ -12,12 +12,14 @@ MUST_NOT_EXIST = ""
 """The expected version of an object that is to be created."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
+class StoredObject(Protocol):
     """An object's bytes and the version they had when read."""
 
-    data: bytes
-    version: str
+    @property
+    def data(self) -> bytes: ...
+
+    @property
+    def version(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ def column_array(kind: ColumnType, values: Sequence[Any]) -> "pa.Array":
     import pyarrow as pa
 
     count = len(values)
-    validity = pa.py_buffer(_bitmap([value is not None for value in values]))
+    is_whole = None not in values
+    validity = None if is_whole else pa.py_buffer(_bitmap([value is not None for value in values]))
     if kind is ColumnType.STRING:
         texts = [(value or "").encode() for value in values]
         return pa.Array.from_buffers(pa.string(), count, [validity, _offsets(texts), pa.py_buffer(b"".join(texts))])
@@ -100,7 +101,8 @@ def column_array(kind: ColumnType, values: Sequence[Any]) -> "pa.Array":
         items = column_array(ColumnType.INT64, [item for pairs in maps for _, item in pairs])
         offsets = pa.Array.from_buffers(pa.int32(), count + 1, [None, _offsets(maps)])
         return pa.MapArray.from_arrays(offsets, keys, items)
-    numbers = array(_WIDTHS[kind], [_number(kind, value) for value in values])
+    is_plain = is_whole and kind not in (ColumnType.DATE, ColumnType.TIMESTAMP)
+    numbers = array(_WIDTHS[kind], values if is_plain else [_number(kind, value) for value in values])
     return pa.Array.from_buffers(arrow_type(kind), count, [validity, pa.py_buffer(numbers)])
 
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class StoredRows(Protocol):
-    """What choosing rows needs of a table: a ``pyarrow.Table`` is one, and so are files that are not decoded yet."""
+    """What choosing rows needs of a table: ``HeldRows`` are one in memory; files that are not decoded yet another."""
 
     @property
     def num_rows(self) -> int:
@@ -19,6 +19,23 @@ class StoredRows(Protocol):
         """Some columns of all rows."""
         ...
 
-    def take(self, numbers: "pa.Array", /) -> "pa.Table":
-        """Whole rows by their numbers, in that order."""
+    def around(self, numbers: Sequence[int], /) -> "tuple[pa.Table, list[int]]":
+        """A table with at least the rows of these numbers, all columns, and where in it each of them is."""
         ...
+
+
+class HeldRows:
+    """A table as ``StoredRows``."""
+
+    def __init__(self, table: "pa.Table") -> None:
+        self.table = table
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.table.num_rows)
+
+    def select(self, names: Sequence[str]) -> "pa.Table":
+        return self.table.select(list(names))
+
+    def around(self, numbers: Sequence[int]) -> "tuple[pa.Table, list[int]]":
+        return self.table, list(numbers)

@@ -61,10 +61,16 @@ def _whole_rows(close: StoredRows, intraday: StoredRows, sources: Sources, bare:
     import numpy as np
     import pyarrow as pa
 
-    slots = int(np.searchsorted(sources.rows, intraday.num_rows))
-    parts = ((intraday, sources.rows[:slots]), (close, sources.rows[slots:] - intraday.num_rows))
-    taken = [rows.take(row_numbers(numbers.tolist())) for rows, numbers in parts if len(numbers)]
-    return pa.concat_tables([pa.Table.from_arrays(table.columns, schema=bare.schema) for table in taken] + [bare])
+    is_close = sources.rows >= intraday.num_rows
+    tables, chosen, held = [bare.slice(0, 0)], np.empty(len(is_close), np.int64), 0
+    for rows, first, is_wanted in ((intraday, 0, ~is_close), (close, intraday.num_rows, is_close)):
+        if is_wanted.any():
+            table, places = rows.around((sources.rows[is_wanted] - first).tolist())
+            chosen[is_wanted] = np.array(places) + held
+            held += table.num_rows
+            tables.append(pa.Table.from_arrays(table.columns, schema=bare.schema))
+    whole = pa.concat_tables(tables).combine_chunks().take(row_numbers(chosen.tolist()))
+    return pa.concat_tables([whole, bare]) if bare.num_rows else whole
 
 
 def _bare_rows(contract_set: ContractSet, sources: Sources, exchange: str, last: Slot) -> "pa.Table":
@@ -114,5 +120,7 @@ def _in_order(columns: "Mapping[str, pa.Array]", rows: "pa.Table") -> "pa.Table"
         else pa.nulls(rows.num_rows, field.type)
         for field in schema
     ]
+    day = pa.Table.from_arrays(arrays, schema=schema)
     order = np.argsort(rows.column("conid").to_pylist())
-    return pa.Table.from_arrays(arrays, schema=schema).take(row_numbers(order.tolist())).combine_chunks()
+    is_in_order = bool((np.diff(order) == 1).all())
+    return day if is_in_order else day.combine_chunks().take(row_numbers(order.tolist()))

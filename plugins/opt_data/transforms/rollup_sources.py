@@ -27,7 +27,7 @@ _COUNTED = (
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """One row per contract of which anything is stored, in the order of rows.
+    """One row per contract of which anything is stored, in the order of conids.
 
     ``rows`` counts through the slots' rows and then the closing snapshot's. ``wanted`` is the slot's number, and one
     more than the last slot's for the closing snapshot. Where ``is_good`` is False the row is no quote: it only says
@@ -69,7 +69,7 @@ def choose_sources(close: "pa.Table", intraday: "pa.Table", slot_count: int, *, 
     order = np.lexsort((wanted, good, conids))
     ordered = conids[order]
     is_last = np.append(ordered[1:] != ordered[:-1], True)[: len(order)]
-    rows = np.sort(order[is_last])
+    rows = order[is_last]
     slots = _count_slots(judged, intraday.num_rows, conids, conids[rows])
     return Sources(conids[rows], rows, wanted[rows], good[rows], slots)
 
@@ -113,13 +113,12 @@ def _is_good(judged: "pa.Table") -> "np.ndarray":
 def _count_slots(
     judged: "pa.Table", slot_rows: int, conids: "np.ndarray", known: "np.ndarray"
 ) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
-    """How many of the first ``slot_rows`` rows of each known contract were got in each of ``_COUNTED``; a contract has
-    one row a slot."""
+    """How many of the first ``slot_rows`` rows of each known contract, sorted, were got in each of ``_COUNTED``; a
+    contract has one row a slot."""
     import numpy as np
     import pyarrow.compute as pc
 
-    by_conid = np.argsort(known)
-    places = by_conid[np.searchsorted(known, conids[:slot_rows], sorter=by_conid)]
+    places = np.searchsorted(known, conids[:slot_rows])
     modes = _whole(judged, "capture_mode")
 
     def counted(among: Sequence[str]) -> "np.ndarray":

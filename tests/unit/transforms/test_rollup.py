@@ -16,6 +16,7 @@ from opt_data.tables.arrow_rows import rows_from_table, table_from_rows
 from opt_data.tables.chain_columns import QUOTE_VALUES
 from opt_data.tables.datasets import CLEAN_CHAIN_INTRADAY, DAILY_CLEAN
 from opt_data.tables.row_check import checked_rows
+from opt_data.tables.stored_rows import HeldRows
 from opt_data.transforms.rollup import roll_up
 from opt_data.transforms.rollup_columns import RollupRules
 from opt_data.transforms.rollup_sources import underlying_close
@@ -59,7 +60,9 @@ def broken(index: int, conid: int = 711, error_type: str = "timed_out") -> Row:
 def rolled(
     close: list[Row], slots: list[Row], *contracts: OptionContract, rules: RollupRules = RULES
 ) -> dict[int, Row]:
-    day = roll_up(table(close), table(slots), day_set(*(contracts or (contract(711),))), "SMART", rules)
+    day = roll_up(
+        HeldRows(table(close)), HeldRows(table(slots)), day_set(*(contracts or (contract(711),))), "SMART", rules
+    )
     rows = rows_from_table(day)
     checked_rows(DAILY_CLEAN, rows)
     return {row["conid"]: row for row in rows}
@@ -230,11 +233,11 @@ def days(draw) -> tuple[list[Row], list[Row]]:
 def test_the_day_does_not_depend_on_the_order_of_rows(day: tuple[list[Row], list[Row]], order: random.Random) -> None:
     close, slots = day
     contracts = day_set(contract(711), contract(712), contract(713), contract(714))
-    expected = roll_up(table(close), table(slots), contracts, "SMART", RULES)
+    expected = roll_up(HeldRows(table(close)), HeldRows(table(slots)), contracts, "SMART", RULES)
     order.shuffle(close)
     order.shuffle(slots)
 
-    again = roll_up(table(close), table(slots), contracts, "SMART", RULES)
+    again = roll_up(HeldRows(table(close)), HeldRows(table(slots)), contracts, "SMART", RULES)
 
     assert again.equals(expected)
     assert expected.column("conid").to_pylist() == [711, 712, 713, 714]
