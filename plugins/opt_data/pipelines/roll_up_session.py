@@ -140,7 +140,7 @@ def _check_nothing_is_lost(rows: "pa.Table", daily: DailyStore, day: date, symbo
         before = _slots_with_quotes(daily.read(day, symbol))
     except FileUnreadable:
         return
-    after = _slots_with_quotes(rows)
+    after = _slots_with_quotes(rows) if before else 0
     if after < before:
         raise SlotsRetired(
             f"{symbol} on {day} was rolled up from {before} quotes at slots, and {after} are stored now: they were "

@@ -55,8 +55,8 @@ class ChainFiles:
         """
         return read_together(self._files, self._dataset, tuple(names))
 
-    def around(self, numbers: Sequence[int]) -> "tuple[pa.Table, list[int]]":
-        """Whole rows of the files that hold the rows of these numbers, and where in them each of those is.
+    def around(self, numbers: Sequence[int], names: Sequence[str] | None = None) -> "tuple[pa.Table, list[int]]":
+        """The files that hold the rows of these numbers, some columns or all, and where in them each of those is.
 
         Raises
         ------
@@ -65,8 +65,9 @@ class ChainFiles:
         """
         places = [bisect_right(self._starts, row) - 1 for row in numbers]
         wanted = sorted(set(places))
-        table = read_together([self._files[place] for place in wanted], self._dataset)
-        counts = (self._files[place].num_rows for place in wanted)
+        files = [self._files[place] for place in wanted]
+        table = read_together(files, self._dataset, None if names is None else tuple(names))
+        counts = (file.num_rows for file in files)
         shifts = {
             place: start - self._starts[place]
             for place, start in zip(wanted, accumulate(counts, initial=0), strict=False)

@@ -148,4 +148,5 @@ def read_together(files: Sequence[StoredTable], dataset: Dataset, names: tuple[s
     tables = [file.read(names) for file in files]
     if not all(file.is_current for file in files):
         tables = [with_schema(table, schema) for table in tables]
-    return with_schema(pa.concat_tables(tables), schema)
+    together = pa.concat_tables(tables)
+    return together if together.schema.equals(schema, check_metadata=True) else with_schema(together, schema)

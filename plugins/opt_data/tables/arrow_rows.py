@@ -74,8 +74,8 @@ def column_truths(column: "pa.Array") -> "np.ndarray[Any, Any]":
     return np.unpackbits(bits, bitorder="little")[column.offset : column.offset + len(column)].astype(bool)
 
 
-def row_numbers(numbers: Sequence[int]) -> "pa.Array":
-    """Row numbers as ``Table.take`` wants them."""
+def row_numbers(numbers: Sequence[int | None]) -> "pa.Array":
+    """Row numbers as ``Table.take`` wants them; None takes a row of nulls."""
     return column_array(ColumnType.INT64, numbers)
 
 

@@ -19,8 +19,8 @@ class StoredRows(Protocol):
         """Some columns of all rows."""
         ...
 
-    def around(self, numbers: Sequence[int], /) -> "tuple[pa.Table, list[int]]":
-        """A table with at least the rows of these numbers, all columns, and where in it each of them is."""
+    def around(self, numbers: Sequence[int], names: Sequence[str] | None = None, /) -> "tuple[pa.Table, list[int]]":
+        """A table with at least the rows of these numbers, some columns or all, and where in it each of them is."""
         ...
 
 
@@ -37,5 +37,5 @@ class HeldRows:
     def select(self, names: Sequence[str]) -> "pa.Table":
         return self.table.select(list(names))
 
-    def around(self, numbers: Sequence[int]) -> "tuple[pa.Table, list[int]]":
-        return self.table, list(numbers)
+    def around(self, numbers: Sequence[int], names: Sequence[str] | None = None) -> "tuple[pa.Table, list[int]]":
+        return self.table if names is None else self.select(names), list(numbers)

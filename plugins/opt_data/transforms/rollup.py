@@ -9,14 +9,14 @@ from opt_data.core.outcomes import ErrorType
 from opt_data.core.rollup import Strategy
 from opt_data.core.sessions import NEW_YORK
 from opt_data.core.slots import Slot
-from opt_data.tables.arrow import arrow_schema, empty_table
+from opt_data.tables.arrow import arrow_schema, empty_table, with_schema
 from opt_data.tables.arrow_rows import row_numbers, table_from_rows
 from opt_data.tables.chain_columns import CHAIN_COLUMNS
 from opt_data.tables.datasets import DAILY_CLEAN
 from opt_data.tables.row_check import checked_rows
 from opt_data.tables.stored_rows import StoredRows
 from opt_data.transforms.rollup_columns import RUN_TYPE, SLOT_COUNTS, RollupRules, day_columns
-from opt_data.transforms.rollup_sources import DECIDING, Sources, choose_sources, underlying_close
+from opt_data.transforms.rollup_sources import DECIDING, UNDERLYING, Sources, choose_sources, underlying_close
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,11 +49,19 @@ def roll_up(
     pyarrow.Table
         Of the data set ``daily clean``, without open interest, sorted by conid.
     """
-    deciding = close.select(DECIDING), intraday.select(DECIDING)
-    sources = choose_sources(*deciding, len(rules.slots), allows_fallback=rules.allows_fallback)
+    deciding = intraday.select(DECIDING)
+    sources = choose_sources(close.select(DECIDING), deciding, len(rules.slots), allows_fallback=rules.allows_fallback)
     rows = _whole_rows(close, intraday, sources, _bare_rows(contract_set, sources, exchange, rules.slots[-1]))
-    columns = day_columns(rows, sources, underlying_close(*deciding, rules.slots[-1]), rules)
+    at_the_bell = _underlying_at(rules.slots[-1], intraday, deciding)
+    columns = day_columns(rows, sources, underlying_close(close.select(UNDERLYING), at_the_bell), rules)
     return _in_order(columns, rows)
+
+
+def _underlying_at(slot: Slot, intraday: StoredRows, deciding: "pa.Table") -> "pa.Table":
+    """The underlying's columns of one slot's rows."""
+    numbers = [row for row, index in enumerate(deciding.column("slot_30m").to_pylist()) if index == slot.index]
+    table, places = intraday.around(numbers, UNDERLYING)
+    return table.take(row_numbers(places))
 
 
 def _whole_rows(close: StoredRows, intraday: StoredRows, sources: Sources, bare: "pa.Table") -> "pa.Table":
@@ -62,15 +70,17 @@ def _whole_rows(close: StoredRows, intraday: StoredRows, sources: Sources, bare:
     import pyarrow as pa
 
     is_close = sources.rows >= intraday.num_rows
-    tables, chosen, held = [bare.slice(0, 0)], np.empty(len(is_close), np.int64), 0
+    tables, chosen, held = [], np.empty(len(is_close), np.int64), 0
     for rows, first, is_wanted in ((intraday, 0, ~is_close), (close, intraday.num_rows, is_close)):
         if is_wanted.any():
             table, places = rows.around((sources.rows[is_wanted] - first).tolist())
             chosen[is_wanted] = np.array(places) + held
             held += table.num_rows
-            tables.append(pa.Table.from_arrays(table.columns, schema=bare.schema))
+            tables.append(table)
+    if not tables:
+        return bare
     whole = pa.concat_tables(tables).combine_chunks().take(row_numbers(chosen.tolist()))
-    return pa.concat_tables([whole, bare]) if bare.num_rows else whole
+    return pa.concat_tables([with_schema(whole, bare.schema), bare]) if bare.num_rows else whole
 
 
 def _bare_rows(contract_set: ContractSet, sources: Sources, exchange: str, last: Slot) -> "pa.Table":

@@ -8,7 +8,7 @@ from opt_data.core.outcomes import ErrorType
 from opt_data.core.quality import UND_GAP_MAX
 from opt_data.core.rollup import Strategy, slot_strategies, strategy_flags
 from opt_data.core.slots import Slot
-from opt_data.tables.arrow_rows import column_array
+from opt_data.tables.arrow_rows import column_array, row_numbers
 from opt_data.tables.chain_columns import QUOTE_VALUES
 from opt_data.tables.column import ColumnType
 from opt_data.tables.datasets import DAILY_CLEAN
@@ -85,9 +85,9 @@ def _without_quote(rows: "pa.Table", strategies: Sequence[str]) -> "dict[str, pa
     is_none = column_array(ColumnType.BOOL, [strategy == Strategy.NONE for strategy in strategies])
     columns = {"snapshot_error": is_none}
     if Strategy.NONE in strategies:
-        for name in _ABSENT_IN_NONE:
-            column = rows.column(name)
-            columns[name] = pc.if_else(is_none, pa.nulls(rows.num_rows, column.type), column)
+        kept = [None if strategy == Strategy.NONE else row for row, strategy in enumerate(strategies)]
+        emptied = rows.select(_ABSENT_IN_NONE).take(row_numbers(kept))
+        columns |= dict(zip(_ABSENT_IN_NONE, emptied.columns, strict=True))
     for name, reason in (("error_type", str(ErrorType.NO_QUOTE)), ("error_message", NO_GOOD_QUOTE)):
         said = pc.coalesce(rows.column(name), column_array(ColumnType.STRING, [reason] * rows.num_rows))
         columns[name] = pc.if_else(is_none, said, pa.nulls(rows.num_rows, pa.string()))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opt_data.core.slots import CaptureMode, Slot
-from opt_data.tables.arrow_rows import column_array, column_numbers, column_truths, row_numbers
+from opt_data.core.slots import CaptureMode
+from opt_data.tables.arrow_rows import column_array, column_numbers, column_truths
 from opt_data.tables.chain_columns import PRICES
 from opt_data.tables.column import ColumnType
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-_UNDERLYING = ("conid", "und_last", "und_bid", "und_ask")
-DECIDING = ("slot_30m", "snapshot_error", "capture_mode", *PRICES, "und_asof_ts", *_UNDERLYING)
-"""The columns that say which rows become the day's, and what the underlying's close is."""
+DECIDING = ("conid", "slot_30m", "snapshot_error", "capture_mode", *PRICES)
+"""The columns that say which rows become the day's."""
+UNDERLYING = ("und_asof_ts", "conid", "und_last", "und_bid", "und_ask")
+"""The columns that say what the underlying's close is."""
 
 _COUNTED = (
     (str(CaptureMode.ON_TIME), str(CaptureMode.FROZEN)),
@@ -74,18 +75,21 @@ def choose_sources(close: "pa.Table", intraday: "pa.Table", slot_count: int, *, 
     return Sources(conids[rows], rows, wanted[rows], good[rows], slots)
 
 
-def underlying_close(close: "pa.Table", intraday: "pa.Table", last: Slot) -> float | None:
-    """The underlying's price sampled nearest to the bell, USD per share: in the slot at the close before the closing
-    snapshot, because the underlying may go on trading after hours. Its last trade, else its mid."""
-    import numpy as np
+def underlying_close(close: "pa.Table", at_the_bell: "pa.Table") -> float | None:
+    """The underlying's price sampled nearest to the bell, USD per share: its last trade, else its mid.
+
+    Parameters
+    ----------
+    close, at_the_bell
+        The ``UNDERLYING`` columns of the closing snapshot, and of the slot at the close. The slot comes first, because
+        the underlying may go on trading after hours.
+    """
     import pyarrow as pa
 
-    slots = column_numbers(_whole(intraday, "slot_30m"), ColumnType.INT8)
-    for rows in (intraday.take(row_numbers(np.flatnonzero(slots == last.index).tolist())), close):
-        instants = rows.column("und_asof_ts").cast(pa.int64()).to_pylist()
-        others = zip(*(rows.column(name).to_pylist() for name in _UNDERLYING), strict=True)
-        sampled = [(instant, *other) for instant, other in zip(instants, others, strict=True) if instant is not None]
-        for _, _, traded, bid, ask in sorted(sampled, key=lambda row: row[:2]):
+    for rows in (at_the_bell, close):
+        instants, *others = (rows.column(name) for name in UNDERLYING)
+        values = zip(instants.cast(pa.int64()).to_pylist(), *(one.to_pylist() for one in others), strict=True)
+        for _, _, traded, bid, ask in sorted((row for row in values if row[0] is not None), key=lambda row: row[:2]):
             price = underlying_price(traded, bid, ask)
             if price is not None:
                 return price

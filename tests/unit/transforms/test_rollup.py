@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from opt_data.core.contracts import ContractSet, OptionContract, Underlying
 from opt_data.core.sessions import TradingSession
 from opt_data.core.slots import Slot, slot_grid
-from opt_data.tables.arrow import empty_table
 from opt_data.tables.arrow_rows import rows_from_table, table_from_rows
 from opt_data.tables.chain_columns import QUOTE_VALUES
 from opt_data.tables.datasets import CLEAN_CHAIN_INTRADAY, DAILY_CLEAN
@@ -19,7 +18,6 @@ from opt_data.tables.row_check import checked_rows
 from opt_data.tables.stored_rows import HeldRows
 from opt_data.transforms.rollup import roll_up
 from opt_data.transforms.rollup_columns import RollupRules
-from opt_data.transforms.rollup_sources import underlying_close
 from tests.fakes.chain import LAST_SLOT, SESSION, SLOTS, Row, contract_row, error_row, late_row, quote_row, stored_row
 
 BELL = LAST_SLOT.instant_utc
@@ -185,12 +183,12 @@ def test_moneyness_is_measured_at_the_close() -> None:
 
 
 def test_the_underlying_nearest_to_the_bell_counts_not_trading_after_hours() -> None:
-    slot = table([at_slot(13, und_last=720.0, und_asof_ts=BELL + timedelta(seconds=3)), at_slot(12, und_last=719.0)])
-    close = table([at_close(und_last=731.0, und_asof_ts=BELL + timedelta(minutes=90))])
+    slots = [at_slot(13, und_last=720.0, und_asof_ts=BELL + timedelta(seconds=3)), at_slot(12, und_last=719.0)]
+    close = [at_close(und_last=731.0, und_asof_ts=BELL + timedelta(minutes=90))]
 
-    assert underlying_close(close, slot, LAST_SLOT) == 720.0
-    assert underlying_close(close, empty_table(CLEAN_CHAIN_INTRADAY), LAST_SLOT) == 731.0
-    assert underlying_close(slot.slice(0, 0), slot.slice(1, 1), LAST_SLOT) is None
+    assert rolled(close, slots)[711]["underlying_close"] == 720.0
+    assert rolled(close, slots[1:])[711]["underlying_close"] == 731.0
+    assert rolled([], slots[1:])[711]["underlying_close"] is None
 
 
 def test_an_underlying_sampled_apart_in_time_is_flagged() -> None:
