@@ -14,8 +14,6 @@ during the session a clear only adds what the stale set lacks.
 **Backfill** of a past date rebuilds the set from that date's stored rows, never from today's chain.
 """
 
-from datetime import timedelta
-
 import pendulum
 from airflow.sdk import DAG, Param
 
@@ -23,8 +21,9 @@ from opt_data.assets import CONTRACTS_CACHE
 from opt_data.config.load import load_settings
 from opt_data.notifications.competing import tell_of_competing_session
 from opt_data.notifications.deadlines import deadline_after_start
-from opt_data.operators.discovery import DiscoverContractsOperator, PlanDiscoveryOperator
-from opt_data.operators.retries import IB_RETRIES
+from opt_data.operators.discovery import DiscoverContractsOperator
+from opt_data.operators.plan import PlanSymbolsOperator
+from opt_data.operators.retries import task_defaults
 from opt_data.timetables.sessions import SessionTimetable
 
 settings = load_settings()
@@ -38,16 +37,11 @@ with DAG(
     deadline=deadline_after_start(settings.alerts.discovery_min, "its start"),
     doc_md=__doc__,
     tags=["opt_data", "stage:discovery"],
-    default_args={
-        "owner": "opt_data",
-        "retries": settings.discovery.retries,
-        "retry_policy": IB_RETRIES,
-        "on_retry_callback": tell_of_competing_session,
-        "on_failure_callback": tell_of_competing_session,
-        "retry_delay": timedelta(seconds=settings.discovery.retry_delay_s),
-        "retry_exponential_backoff": 2,
-        "execution_timeout": timedelta(minutes=settings.discovery.task_timeout_min),
-    },
+    default_args=task_defaults(
+        settings.discovery,
+        on_retry_callback=tell_of_competing_session,
+        on_failure_callback=tell_of_competing_session,
+    ),
     params={
         "symbols": Param(
             None, type=["null", "array"], items={"type": "string"}, title="Symbols",
@@ -56,7 +50,7 @@ with DAG(
     },
     render_template_as_native_obj=True,
 ) as dag:  # fmt: skip
-    plan = PlanDiscoveryOperator(task_id="plan", symbols="{{ params.symbols }}")
+    plan = PlanSymbolsOperator(task_id="plan", symbols="{{ params.symbols }}")
     DiscoverContractsOperator.partial(
         task_id="discover",
         pool=settings.capture.pool,

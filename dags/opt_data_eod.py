@@ -19,8 +19,6 @@ symbol's day is missing or damaged.
 skipped, because IB serves the close of the newest session only.
 """
 
-from datetime import timedelta
-
 import pendulum
 from airflow.sdk import DAG, Param
 
@@ -29,8 +27,9 @@ from opt_data.config.load import load_settings
 from opt_data.notifications.competing import tell_of_competing_session
 from opt_data.notifications.deadlines import deadline_same_session
 from opt_data.operators.adjust import AdjustSessionOperator
-from opt_data.operators.eod import CloseSnapshotOperator, EodReportOperator, PlanSessionOperator, RollUpOperator
-from opt_data.operators.retries import IB_RETRIES
+from opt_data.operators.eod import CloseSnapshotOperator, EodReportOperator, RollUpOperator
+from opt_data.operators.plan import PlanSymbolsOperator
+from opt_data.operators.retries import task_defaults
 from opt_data.timetables.sessions import SessionTimetable
 
 settings = load_settings()
@@ -44,16 +43,11 @@ with DAG(
     max_active_runs=1,
     doc_md=__doc__,
     tags=["opt_data", "stage:eod"],
-    default_args={
-        "owner": "opt_data",
-        "retries": settings.rollup.retries,
-        "retry_policy": IB_RETRIES,
-        "on_retry_callback": tell_of_competing_session,
-        "on_failure_callback": tell_of_competing_session,
-        "retry_delay": timedelta(seconds=settings.rollup.retry_delay_s),
-        "retry_exponential_backoff": 2,
-        "execution_timeout": timedelta(minutes=settings.rollup.task_timeout_min),
-    },
+    default_args=task_defaults(
+        settings.rollup,
+        on_retry_callback=tell_of_competing_session,
+        on_failure_callback=tell_of_competing_session,
+    ),
     params={
         "symbols": Param(
             None, type=["null", "array"], items={"type": "string"}, title="Symbols",
@@ -62,7 +56,7 @@ with DAG(
     },
     render_template_as_native_obj=True,
 ) as dag:  # fmt: skip
-    plan = PlanSessionOperator(task_id="plan", symbols="{{ params.symbols }}")
+    plan = PlanSymbolsOperator(task_id="plan", symbols="{{ params.symbols }}")
     close_snapshot = CloseSnapshotOperator.partial(
         task_id="close_snapshot",
         pool=settings.capture.pool,

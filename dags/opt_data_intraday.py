@@ -35,7 +35,7 @@ from opt_data.config.load import load_settings
 from opt_data.notifications.competing import tell_of_competing_session
 from opt_data.notifications.deadlines import deadline_after_start
 from opt_data.operators.capture import CaptureSlotOperator, PlanSlotOperator, SlotReportOperator
-from opt_data.operators.retries import IB_RETRIES
+from opt_data.operators.retries import task_defaults
 from opt_data.timetables.slots import SlotTimetable
 
 settings = load_settings()
@@ -50,17 +50,12 @@ with DAG(
     deadline=deadline_after_start(settings.alerts.intraday_min, "the slot"),
     doc_md=__doc__,
     tags=["opt_data", "stage:capture"],
-    default_args={
-        "owner": "opt_data",
-        "retries": capture_settings.retries,
-        "retry_policy": IB_RETRIES,
-        "on_retry_callback": tell_of_competing_session,
-        "on_failure_callback": tell_of_competing_session,
-        "retry_delay": timedelta(seconds=capture_settings.retry_delay_s),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(seconds=capture_settings.retry_delay_max_s),
-        "execution_timeout": timedelta(minutes=capture_settings.task_timeout_min),
-    },
+    default_args=task_defaults(
+        capture_settings,
+        on_retry_callback=tell_of_competing_session,
+        on_failure_callback=tell_of_competing_session,
+        max_retry_delay=timedelta(seconds=capture_settings.retry_delay_max_s),
+    ),
     params={
         "symbols": Param(
             None, type=["null", "array"], items={"type": "string"}, title="Symbols",

@@ -19,15 +19,13 @@ is named in the log: roll that day up, then clear.
 **By hand** trigger with `dry_run` to see the plan in the log and change nothing.
 """
 
-from datetime import timedelta
-
 import pendulum
 from airflow.sdk import DAG, CronTriggerTimetable, MultipleCronTriggerTimetable, Param
 
 from opt_data.config.load import load_settings
 from opt_data.notifications.deadlines import deadline_after_start
 from opt_data.operators.maintenance import MaintainOperator
-from opt_data.operators.retries import IB_RETRIES
+from opt_data.operators.retries import task_defaults
 
 settings = load_settings()
 upkeep = settings.maintenance
@@ -46,14 +44,7 @@ with DAG(
     deadline=deadline_after_start(settings.alerts.maintenance_min, "its start"),
     doc_md=__doc__,
     tags=["opt_data", "stage:maintenance"],
-    default_args={
-        "owner": "opt_data",
-        "retries": upkeep.retries,
-        "retry_policy": IB_RETRIES,
-        "retry_delay": timedelta(seconds=upkeep.retry_delay_s),
-        "retry_exponential_backoff": 2,
-        "execution_timeout": timedelta(minutes=upkeep.task_timeout_min),
-    },
+    default_args=task_defaults(upkeep),
     params={
         "dry_run": Param(
             False, type="boolean", title="Dry run",

@@ -18,8 +18,6 @@ and asks only for what is missing. After three sessions in a row without any, ro
 refuses, because IB keeps no history of it. A session that is complete is left alone, whenever it is run again.
 """
 
-from datetime import timedelta
-
 import pendulum
 from airflow.sdk import DAG, Param
 
@@ -27,12 +25,9 @@ from opt_data.assets import OPEN_INTEREST
 from opt_data.config.load import load_settings
 from opt_data.notifications.competing import tell_of_competing_session
 from opt_data.notifications.deadlines import deadline_next_session
-from opt_data.operators.open_interest import (
-    OpenInterestReportOperator,
-    PlanOpenInterestOperator,
-    ReadOpenInterestOperator,
-)
-from opt_data.operators.retries import IB_RETRIES
+from opt_data.operators.open_interest import OpenInterestReportOperator, ReadOpenInterestOperator
+from opt_data.operators.plan import PlanSymbolsOperator
+from opt_data.operators.retries import task_defaults
 from opt_data.timetables.next_morning import NextMorningTimetable
 
 settings = load_settings()
@@ -46,16 +41,11 @@ with DAG(
     deadline=deadline_next_session(settings.alerts.open_interest_at),
     doc_md=__doc__,
     tags=["opt_data", "stage:open_interest"],
-    default_args={
-        "owner": "opt_data",
-        "retries": settings.open_interest.retries,
-        "retry_policy": IB_RETRIES,
-        "on_retry_callback": tell_of_competing_session,
-        "on_failure_callback": tell_of_competing_session,
-        "retry_delay": timedelta(seconds=settings.open_interest.retry_delay_s),
-        "retry_exponential_backoff": 2,
-        "execution_timeout": timedelta(minutes=settings.open_interest.task_timeout_min),
-    },
+    default_args=task_defaults(
+        settings.open_interest,
+        on_retry_callback=tell_of_competing_session,
+        on_failure_callback=tell_of_competing_session,
+    ),
     params={
         "symbols": Param(
             None, type=["null", "array"], items={"type": "string"}, title="Symbols",
@@ -64,7 +54,7 @@ with DAG(
     },
     render_template_as_native_obj=True,
 ) as dag:  # fmt: skip
-    plan = PlanOpenInterestOperator(task_id="plan", symbols="{{ params.symbols }}")
+    plan = PlanSymbolsOperator(task_id="plan", symbols="{{ params.symbols }}")
     read = ReadOpenInterestOperator.partial(
         task_id="read",
         pool=settings.capture.pool,

@@ -14,11 +14,8 @@ from opt_data.config.load import load_settings
 from opt_data.core.clock import SystemClock
 from opt_data.errors import OpenInterestMissing
 from opt_data.gateway.session import GatewayAddress
-from opt_data.operators.open_interest import (
-    OpenInterestReportOperator,
-    PlanOpenInterestOperator,
-    ReadOpenInterestOperator,
-)
+from opt_data.operators.open_interest import OpenInterestReportOperator, ReadOpenInterestOperator
+from opt_data.operators.plan import PlanSymbolsOperator
 from opt_data.pipelines.contract_sets import freeze_contract_set
 from tests.gateway.conftest import start  # noqa: F401
 
@@ -60,7 +57,7 @@ def gateway(start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:  # n
 def test_between_two_reads_the_task_is_off_the_pool(gateway) -> None:
     task = ReadOpenInterestOperator(task_id="read", symbol="AAPL")
     report = OpenInterestReportOperator(task_id="oi_report", symbols=["AAPL"])
-    assert PlanOpenInterestOperator(task_id="plan", symbols=["AAPL"]).execute(CONTEXT) == ["AAPL"]
+    assert PlanSymbolsOperator(task_id="plan", symbols=["AAPL"]).execute(CONTEXT) == ["AAPL"]
 
     asked_at = datetime.now(UTC)
     with pytest.raises(AirflowRescheduleException) as again:

@@ -21,14 +21,11 @@ from ibsim.launch import GatewayProcess
 from opt_data.errors import OptDataError
 from opt_data.operators.adjust import AdjustSessionOperator
 from opt_data.operators.capture import CaptureSlotOperator, PlanSlotOperator, SlotReportOperator
-from opt_data.operators.discovery import DiscoverContractsOperator, PlanDiscoveryOperator
-from opt_data.operators.eod import CloseSnapshotOperator, EodReportOperator, PlanSessionOperator, RollUpOperator
+from opt_data.operators.discovery import DiscoverContractsOperator
+from opt_data.operators.eod import CloseSnapshotOperator, EodReportOperator, RollUpOperator
 from opt_data.operators.maintenance import MaintainOperator
-from opt_data.operators.open_interest import (
-    OpenInterestReportOperator,
-    PlanOpenInterestOperator,
-    ReadOpenInterestOperator,
-)
+from opt_data.operators.open_interest import OpenInterestReportOperator, ReadOpenInterestOperator
+from opt_data.operators.plan import PlanSymbolsOperator
 
 NEW_YORK = ZoneInfo("America/New_York")
 HALF_HOUR = timedelta(minutes=30)
@@ -71,7 +68,7 @@ class Backfills:
 
     def discover(self, day: date) -> None:
         context = _context(new_york(day, "09:30"))
-        for number, symbol in enumerate(PlanDiscoveryOperator(task_id="plan").execute(context)):
+        for number, symbol in enumerate(PlanSymbolsOperator(task_id="plan").execute(context)):
             self._do("discover", DiscoverContractsOperator(task_id="discover", symbol=symbol), context, number)
 
     def intraday(self, day: date, slots: Sequence[datetime] | None = None) -> None:
@@ -85,7 +82,7 @@ class Backfills:
     def close(self, day: date, *, lost_on_the_way: str = "") -> None:
         """The closing snapshots; IB's servers are lost to the gateway in the middle of one symbol's."""
         context = _context(new_york(day, "09:30"))
-        for number, symbol in enumerate(PlanSessionOperator(task_id="plan").execute(context)):
+        for number, symbol in enumerate(PlanSymbolsOperator(task_id="plan").execute(context)):
             operator = CloseSnapshotOperator(task_id="close_snapshot", symbol=symbol)
             if symbol == lost_on_the_way:
                 operator = SimpleNamespace(aexecute=partial(self._lose_the_servers, operator))
@@ -111,7 +108,7 @@ class Backfills:
     def derive(self, day: date) -> None:
         """The rest of ``opt_data_eod``."""
         context = _context(new_york(day, "09:30"))
-        for number, symbol in enumerate(PlanSessionOperator(task_id="plan").execute(context)):
+        for number, symbol in enumerate(PlanSymbolsOperator(task_id="plan").execute(context)):
             self._do("rollup", RollUpOperator(task_id="rollup", symbol=symbol), context, number)
         self._do("adjust", AdjustSessionOperator(task_id="adjust"), context)
         self._do("eod_report", EodReportOperator(task_id="eod_report", watched=()), context)
@@ -119,7 +116,7 @@ class Backfills:
     def open_interest(self, day: date) -> bool:
         """One read of each symbol and the report; whether another read is wanted."""
         context = _context(new_york(day, "09:30"))
-        planned = PlanOpenInterestOperator(task_id="plan").execute(context)
+        planned = PlanSymbolsOperator(task_id="plan").execute(context)
         again = [
             self._do("read", ReadOpenInterestOperator(task_id="read", symbol=symbol), context, number)
             for number, symbol in enumerate(planned)

@@ -1,40 +1,13 @@
-"""Operators of ``opt_data_discovery``: plan the symbols, freeze each one's contract set."""
+"""The operator of ``opt_data_discovery``: freeze each symbol's contract set."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import BaseAsyncOperator
 
 from opt_data.core.allowance import Priority
 from opt_data.operators.gateway_session import first_client_id, task_gateway_log, task_share
 from opt_data.operators.run_context import run_trade_date
-
-
-class PlanDiscoveryOperator(BaseOperator):
-    """Name the symbols of both universe files, one mapped ``discover`` each.
-
-    :param symbols: only these symbols; empty for all (templated)
-    """
-
-    template_fields: Sequence[str] = ("symbols",)
-
-    def __init__(self, *, symbols: Sequence[str] | str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.symbols = symbols
-
-    def execute(self, context: Any) -> list[str]:
-        """Return the symbols.
-
-        :raises NotASession: the run's date is no trading day
-        :raises ConfigInvalid: a symbol is not in the universe
-        """
-        from opt_data.bootstrap import session_calendar, whole_universe
-        from opt_data.config.load import load_settings
-
-        settings = load_settings()
-        session_calendar(settings).session(run_trade_date(context))
-        return [underlying.symbol for underlying in whole_universe(settings, tuple(self.symbols or ()))]
 
 
 class DiscoverContractsOperator(BaseAsyncOperator):

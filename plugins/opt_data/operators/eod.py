@@ -1,4 +1,4 @@
-"""Operators of ``opt_data_eod``: plan a session's end, take the closing snapshot, roll up, report."""
+"""Operators of ``opt_data_eod``: take the closing snapshot, roll up, report."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,32 +15,6 @@ from opt_data.operators.run_context import failed_instances, run_trade_date
 
 if TYPE_CHECKING:
     from opt_data.pipelines.capture_slot import CaptureJob
-
-
-class PlanSessionOperator(BaseOperator):
-    """Name the symbols of the closing snapshot, one mapped ``close_snapshot`` and one ``rollup`` each.
-
-    :param symbols: only these symbols of both universe files; empty for all (templated)
-    """
-
-    template_fields: Sequence[str] = ("symbols",)
-
-    def __init__(self, *, symbols: Sequence[str] | str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.symbols = symbols
-
-    def execute(self, context: Any) -> list[str]:
-        """Return the symbols: those of the closing snapshot, and those that have slots only.
-
-        :raises NotASession: the run's date is no trading day
-        :raises ConfigInvalid: a symbol is not in the universe
-        """
-        from opt_data.bootstrap import session_calendar, whole_universe
-        from opt_data.config.load import load_settings
-
-        settings = load_settings()
-        session_calendar(settings).session(run_trade_date(context))
-        return [underlying.symbol for underlying in whole_universe(settings, tuple(self.symbols or ()))]
 
 
 class CloseSnapshotOperator(BaseAsyncOperator):

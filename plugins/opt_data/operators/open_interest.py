@@ -1,4 +1,4 @@
-"""Operators of ``opt_data_open_interest``: plan the symbols, read each one's open interest, report."""
+"""Operators of ``opt_data_open_interest``: read each symbol's open interest, report."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,32 +12,6 @@ from airflow.sdk.exceptions import AirflowRescheduleException
 from opt_data.core.allowance import Priority
 from opt_data.operators.gateway_session import task_session
 from opt_data.operators.run_context import run_trade_date
-
-
-class PlanOpenInterestOperator(BaseOperator):
-    """Name the symbols of both universe files, one mapped ``read`` each.
-
-    :param symbols: only these symbols; empty for all (templated)
-    """
-
-    template_fields: Sequence[str] = ("symbols",)
-
-    def __init__(self, *, symbols: Sequence[str] | str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.symbols = symbols
-
-    def execute(self, context: Any) -> list[str]:
-        """Return the symbols.
-
-        :raises NotASession: the run's date is no trading day
-        :raises ConfigInvalid: a symbol is not in the universe
-        """
-        from opt_data.bootstrap import session_calendar, whole_universe
-        from opt_data.config.load import load_settings
-
-        settings = load_settings()
-        session_calendar(settings).session(run_trade_date(context))
-        return [underlying.symbol for underlying in whole_universe(settings, tuple(self.symbols or ()))]
 
 
 class ReadOpenInterestOperator(BaseAsyncOperator):

@@ -1,4 +1,4 @@
-"""The one retry policy of all DAGs: our two error families decide, and each wait is twice the one before.
+"""How tasks of all DAGs are tried again: our two error families decide, and each wait is twice the one before.
 
 The waits are exact. Airflow's own exponential backoff stretches each by up to its double, by a hash; here the pace of
 retries is a part of what IB is asked for.
@@ -6,7 +6,7 @@ retries is a part of what IB is asked for.
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
@@ -41,3 +41,33 @@ IB_RETRIES = ErrorFamilies(
         RetryRule("opt_data.errors.TransientError", action=RetryAction.RETRY, reason="trying again may help"),
     ]
 )
+
+
+class TriedAgain(Protocol):
+    """A section of the settings that says how often its tasks are tried, and how long one try may take."""
+
+    @property
+    def retries(self) -> int: ...
+
+    @property
+    def retry_delay_s(self) -> float: ...
+
+    @property
+    def task_timeout_min(self) -> float: ...
+
+
+def task_defaults(section: TriedAgain, **more: Any) -> dict[str, Any]:
+    """The ``default_args`` of a DAG.
+
+    :param section: the DAG's section of the settings
+    :param more: further arguments, e.g. callbacks
+    """
+    return {
+        "owner": "opt_data",
+        "retries": section.retries,
+        "retry_policy": IB_RETRIES,
+        "retry_delay": timedelta(seconds=section.retry_delay_s),
+        "retry_exponential_backoff": 2,
+        "execution_timeout": timedelta(minutes=section.task_timeout_min),
+        **more,
+    }
