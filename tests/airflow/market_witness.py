@@ -77,11 +77,14 @@ class MarketWitness:
         """When the last value of all was sent to a try."""
         return max(at for conid in self._requests for request in self.asked(one, conid) for _, at in request.sent)
 
+    def first_cancel(self, one: Try) -> datetime:
+        """When a try had given up the first of its requests."""
+        return min(arrival.at for arrival in self._arrived(one) if arrival.kind == "cancelMktData")
+
     def cancelled(self, one: Try, request: Request) -> datetime | None:
         """When the cancel of a request arrived; None if none did."""
         told = ("cancelMktData", request.client_id, request.req_id)
-        cancels = [a.at for a in self._arrived(one) if (a.kind, a.client_id, a.req_id) == told]
-        return cancels[0] if cancels else None
+        return next((a.at for a in self._arrived(one) if (a.kind, a.client_id, a.req_id) == told), None)
 
     def by_the_tasks_clock(self, one: Try, earliest: datetime, latest: datetime) -> Within:
         """What a task may have stamped on something that happened between two instants of the gateway's clock."""

@@ -131,7 +131,8 @@ def _sampled(story: Story, contract: Listed, day: date, asof: datetime) -> dict[
     """Of a row of the closing snapshot: it comes from the last try that asked for the contract.
 
     Its values had been sent when it was sampled, and the underlying was given up only afterwards: that cancel ends a
-    snapshot. Committed it was when all had been sampled, and before the task ended.
+    snapshot. The underlying's values, all sent at once, had come before the first option was given up, because options
+    wait for them. Committed was the row when all had been sampled, and before the task ended.
     """
     witness = story.witness
     tries = story.tries("close_snapshot", new_york(day, "09:30"), contract.underlying)
@@ -147,7 +148,7 @@ def _sampled(story: Story, contract: Listed, day: date, asof: datetime) -> dict[
         "market_data_type_requested": request.requested_type,
         "asof_ts": witness.by_the_tasks_clock(one, _first_values(request), until),
         "lag_s": (asof - close_of(day)).total_seconds(),
-        "und_asof_ts": Within(witness.by_the_tasks_clock(one, _first_values(underlying), until).earliest, asof),
+        "und_asof_ts": witness.by_the_tasks_clock(one, _first_values(underlying), witness.first_cancel(one)),
         "known_at": Within(max(asof, committed.earliest), committed.latest),
         **_ingest(story, one, "close", contract.underlying, day),
     }
