@@ -2,23 +2,16 @@
 
 import json
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tools.demo import airflow_home
+from tests.system.installation import Installation, wait_until
 from tools.demo.places import Places
-from tools.demo.ports import LOOPBACK, free_port
-from tools.demo.processes import Children
-from tools.demo.progress import Progress
-from tools.demo.services import Services
 
-ROOT = Path(__file__).resolve().parents[2]
-LIMIT_S = 60.0
 OLD = datetime(2025, 11, 24, 15, 0, tzinfo=UTC)
 
 # Its task waits for a pool that is not there, so that the run is never done.
@@ -41,30 +34,11 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    checkout = tmp_path / "checkout"
-    (checkout / "dags").mkdir(parents=True)
-    (checkout / "dags" / "watched.py").write_text(DAG)
-    for name in ("plugins", "include"):
-        (checkout / name).symlink_to(ROOT / name)
-    made = Places(checkout)
-    made.make()
-    return made
-
-
-@pytest.fixture
-def children(places: Places) -> Iterator[Children]:
-    made = Children(places.airflow_home, places.logs, places.sessions)
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    made = Installation(tmp_path, {"watched.py": DAG})
+    made.env["OPT_DATA__PATHS__STATE_ROOT"] = str(made.places.state_root)
     yield made
-    made.stop_all()
-
-
-def wait_until(is_true: Callable[[], bool], children: Children, what: str) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not is_true():
-        children.require_alive()
-        assert time.monotonic() < deadline, f"waited {LIMIT_S:.0f} s for {what}"
-        time.sleep(0.2)
+    made.stop()
 
 
 def deadlines(places: Places) -> dict[str, datetime]:
@@ -74,16 +48,9 @@ def deadlines(places: Places) -> dict[str, datetime]:
         return {run: datetime.fromisoformat(at).replace(tzinfo=UTC) for run, at in database.execute(query)}
 
 
-def test_the_real_scheduler_misses_one_and_leaves_the_past_alone(places: Places, children: Children) -> None:
-    keys, port = airflow_home.load_secrets(places), free_port()
-    airflow_home.write_configuration(places, keys, port)
-    env = airflow_home.environment(places) | {"OPT_DATA__PATHS__STATE_ROOT": str(places.state_root)}
-    services = Services(places, children, Progress(), env)
-    services.migrate_database()
-    api = services.start_api_server(f"http://{LOOPBACK}:{port}", keys)
-    services.start_scheduler(api)
-    services.wait_for_dag(api, "watched")
-    api.unpause("watched")
+def test_the_real_scheduler_misses_one_and_leaves_the_past_alone(installation: Installation) -> None:
+    places, require_alive = installation.places, installation.children.require_alive
+    api = installation.start("watched")
 
     began = datetime.now(UTC)
     api.trigger("watched", "repeated", OLD.isoformat(), "an old date by hand")
@@ -91,12 +58,12 @@ def test_the_real_scheduler_misses_one_and_leaves_the_past_alone(places: Places,
 
     assert deadlines(places) == {"by_hand": began + timedelta(minutes=MINUTES)}
     written = places.state_root / "run_logs" / "deadlines"
-    wait_until(lambda: any(written.glob("*.jsonl")), children, "the missed deadline to be told")
+    wait_until(lambda: any(written.glob("*.jsonl")), "the missed deadline to be told", require_alive)
     (line,) = [json.loads(line) for path in written.glob("*.jsonl") for line in path.read_text().splitlines()]
     assert (line["event"], line["dag_id"], line["run_id"]) == ("missed", "watched", "by_hand")
     assert datetime.fromisoformat(line["due"]) == began + timedelta(minutes=MINUTES)
     assert line["state"] in ("queued", "running")
-    wait_until(lambda: "watched missed its deadline" in logs(places), children, "the log line")
+    wait_until(lambda: "watched missed its deadline" in logs(places), "the log line", require_alive)
 
 
 def logs(places: Places) -> str:

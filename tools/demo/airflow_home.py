@@ -85,7 +85,13 @@ def write_configuration(places: Places, keys: Secrets, ui_port: int) -> None:
         # The simulated session lies in the past: were the scheduler to make runs by the machine's clock, they would
         # ask for slots the simulated market has not reached. Runs asked for by hand, by the demo or by a backfill work.
         # Between two looks it sleeps a short while only: somebody is watching.
-        "scheduler": {"use_job_schedule": "False", "scheduler_idle_sleep_time": "0.2"},
+        "scheduler": {
+            "use_job_schedule": "False",
+            "scheduler_idle_sleep_time": "0.2",
+            # As in production: docs/deployment.md says what for.
+            "orphaned_tasks_check_interval": "60",
+            "task_instance_heartbeat_timeout": "120",
+        },
         "dag_processor": {"parsing_processes": "1", "refresh_interval": "30"},
     }
     parser = configparser.RawConfigParser()

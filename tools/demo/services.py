@@ -19,6 +19,7 @@ from tools.demo.progress import Progress
 
 START_LIMIT_S = 180.0
 AIRFLOW = (sys.executable, "-m", "airflow")
+SCHEDULER = (*AIRFLOW, "scheduler", "--skip-serve-logs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Services:
     def start_scheduler(self, api: AirflowApi) -> None:
         """Start the scheduler with its local workers, and the triggerer; wait until all are healthy."""
         self._progress.say("Starting Airflow's scheduler and triggerer")
-        self._children.start("scheduler", [*AIRFLOW, "scheduler", "--skip-serve-logs"], self._env)
+        self._children.start("scheduler", SCHEDULER, self._env)
         self._children.start("triggerer", [*AIRFLOW, "triggerer", "--skip-serve-logs"], self._env)
         self._wait("Airflow", lambda: self._is_healthy(api.health()))
         self._progress.say("Airflow is healthy")

@@ -11,6 +11,8 @@ import gc
 import importlib
 import logging
 import multiprocessing
+import os
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from airflow.executors import local_executor
@@ -32,6 +34,9 @@ IMPORTED_AHEAD = (
     "opt_data.pipelines.rebuild_slot",
 )
 """Modules of capture and discovery tasks. Our own are among them: restart the scheduler after an upgrade."""
+
+LOOK_S = 1.0
+"""How often an idle worker looks whether its scheduler is still there."""
 
 
 class WarmLocalExecutor(local_executor.LocalExecutor):
@@ -55,10 +60,38 @@ class WarmLocalExecutor(local_executor.LocalExecutor):
         self.workers[worker.pid] = worker
 
 
-def run_warm_worker(**arguments: Any) -> None:
-    """Import ahead, then do what a worker of the LocalExecutor does until it is told to stop."""
+def run_warm_worker(*, input: Any, **arguments: Any) -> None:
+    """Import ahead, then do what a worker of the LocalExecutor does until it is told to stop or has nobody left."""
     import_ahead()
-    local_executor._run_worker(**arguments)
+    queue: Any = QueueOfScheduler(input)
+    local_executor._run_worker(input=queue, **arguments)
+
+
+class QueueOfScheduler:
+    """The workers' queue, as one worker reads it: it ends with the scheduler that fills it.
+
+    A worker of the LocalExecutor waits for ever if its scheduler was killed: the queue does not end, because the
+    workers hold it open themselves. What the scheduler had put into it is still done.
+
+    :param queue: the ``SimpleQueue`` that all workers share
+    """
+
+    def __init__(self, queue: Any) -> None:
+        scheduler = multiprocessing.parent_process()
+        self._queue = queue
+        self._scheduler_pid = None if scheduler is None else scheduler.pid
+
+    def get(self) -> Any:
+        """Wait for the next workload.
+
+        :raises EOFError: nothing is left, and the scheduler has gone
+        """
+        while True:
+            with self._queue._rlock:
+                if self._queue._reader.poll(LOOK_S):
+                    return ForkingPickler.loads(self._queue._reader.recv_bytes())
+            if os.getppid() != self._scheduler_pid:
+                raise EOFError("the scheduler has gone")
 
 
 def import_ahead() -> None:
