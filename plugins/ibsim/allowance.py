@@ -1,5 +1,6 @@
 """IB's allowance as pure counters: messages in a sliding second, strikes, market-data lines."""
 
+from bisect import insort
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ class SlidingSecond:
         self.greatest = 0
 
     def add(self, arrived_s: float) -> int:
-        """Count one message; returns how many arrived in the second that ends with it."""
+        """Count one message; returns how many arrived in the newest second. One that is told late is put in order."""
         times = self._times
-        times.append(arrived_s)
-        while times[0] <= arrived_s - WINDOW_S:
+        insort(times, arrived_s)
+        while times[0] <= times[-1] - WINDOW_S:
             times.popleft()
         self.greatest = max(self.greatest, len(times))
         return len(times)

@@ -17,6 +17,11 @@ def test_the_sliding_second_counts_what_lies_within_it(times):
     assert window.greatest == max(expected, default=0)
 
 
+def test_one_that_is_told_late_counts_where_it_belongs():
+    window = SlidingSecond()
+    assert [window.add(t) for t in (0.2, 1.1, 0.5, 1.3)] == [1, 2, 3, 3]
+
+
 def test_the_allowance_is_half_the_lines_and_warns_at_nine_tenths():
     assert (Limits().message_rate, Limits().warning_rate) == (50, 45)
     assert Limits(lines=200).message_rate == 100

@@ -1,8 +1,13 @@
 """IB's allowance as a client meets it: rate, strikes, lines, and honest counts of both."""
 
 import asyncio
+import os
+import signal
 import threading
 import time
+
+from ibsim.launch import running_gateway
+from tests.ibsim.raw_client import RawClient
 
 AAPL = 265598
 
@@ -44,6 +49,25 @@ async def test_each_connection_has_its_own_rate_unless_set_otherwise(bench):
                 client.send(49, 1)
         await clients[0].until(lambda server=server: server.gateway.journal.kinds["reqCurrentTime"] == 40)
         assert server.gateway.stats()["strikes"] == strikes
+
+
+async def test_messages_are_dated_when_they_arrive_although_the_gateway_is_not_running():
+    with running_gateway() as gateway:
+        async with RawClient(gateway.host, gateway.port) as one, RawClient(gateway.host, gateway.port) as other:
+            await one.start(1)
+            await other.start(2)
+            os.kill(gateway.pid, signal.SIGSTOP)
+            before = time.monotonic()
+            one.send(49, 1)
+            await asyncio.sleep(0.3)
+            between = time.monotonic()
+            other.send(49, 1)
+            await asyncio.sleep(0.3)
+            os.kill(gateway.pid, signal.SIGCONT)
+            await other.until(lambda: bool(one.of(49) and other.of(49)))
+        first, second = gateway.control.requests_seen("reqCurrentTime")
+    about = 0.001  # the two clocks of this machine that are compared are read one after the other
+    assert before - about <= first["monotonic_s"] < between - about < second["monotonic_s"] < between + 0.3
 
 
 async def test_messages_are_read_and_dated_while_the_event_loop_is_busy(bench, monkeypatch):

@@ -37,12 +37,15 @@ class FileStore:
     def repeats(self) -> bool:
         return False
 
+    def now(self) -> float:
+        return time.monotonic()
+
     def transact(self, change: Callable[[AllowanceState, float], T]) -> T:
         try:
             file = self._opened()
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
-                now = time.monotonic()
+                now = self.now()
                 state = self._read(file, now)
                 result = change(state, now)
                 os.pwrite(file, encode(state) + b"\0", 0)

@@ -60,9 +60,16 @@ class RedisStore:
     def repeats(self) -> bool:
         return True
 
+    def now(self) -> float:
+        ((seconds, microseconds),) = self._explained(lambda: self._ask(("TIME",)))
+        return int(seconds) + int(microseconds) / 1e6
+
     def transact(self, change: Callable[[AllowanceState, float], T]) -> T:
+        return self._explained(lambda: self._changed(change))
+
+    def _explained(self, act: Callable[[], T]) -> T:
         try:
-            return self._changed(change)
+            return act()
         except (self._redis.RedisError, OSError) as error:
             self.close()
             where = f"Redis at {self._address.host}:{self._address.port}"

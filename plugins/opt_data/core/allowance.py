@@ -97,6 +97,16 @@ class AllowanceStore(Protocol):
     @property
     def repeats(self) -> bool: ...
 
+    def now(self) -> float:
+        """The store's time, also in the middle of a change.
+
+        Raises
+        ------
+        AllowanceUnavailable
+            The store cannot be asked.
+        """
+        ...
+
     def transact(self, change: Callable[[AllowanceState, float], T]) -> T:
         """Run ``change`` alone among all tasks and keep what it left.
 
@@ -171,6 +181,11 @@ class AllowancePolicy:
             return 0.0
         finally:
             state.next_at, state.recent = flow.next_at, list(flow.recent)
+
+    @staticmethod
+    def message_left(state: AllowanceState, now: float) -> None:
+        """The message that was counted last has left only now: its process was put to sleep before it could send."""
+        state.recent[-1] = now
 
     def struck(self, state: AllowanceState, now: float) -> None:
         """The gateway complained of the rate: halve it for all, at once, and aim a little lower for some hours.

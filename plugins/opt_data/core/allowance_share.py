@@ -35,8 +35,11 @@ class PrivateStore:
     def repeats(self) -> bool:
         return False
 
+    def now(self) -> float:
+        return self._clock.monotonic()
+
     def transact(self, change: Callable[[AllowanceState, float], T]) -> T:
-        return change(self._state, self._clock.monotonic())
+        return change(self._state, self.now())
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -91,8 +94,8 @@ class AllowanceShare:
     def send_or_wait_s(self, send: Callable[[], None]) -> float:
         """Send a message if its turn has come and return 0, or return the seconds until it may come.
 
-        Where the store allows it, the message leaves before another task can see that it was counted: a process that
-        is put to sleep between the two would send into the turns of others.
+        Where the store allows it, the message leaves before another task can see that it was counted, and is counted
+        at the moment when it has: a process that is put to sleep between the two would send into the turns of others.
         """
         sends_within = not self._messages.repeats
         has_left = False
@@ -103,6 +106,7 @@ class AllowanceShare:
             if wait == 0 and sends_within and not has_left:
                 has_left = True
                 send()
+                self.policy.message_left(state, self._messages.now())
             return wait
 
         wait = self._on_messages(change)

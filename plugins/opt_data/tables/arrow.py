@@ -118,6 +118,7 @@ def with_schema(table: "pa.Table", schema: "pa.Schema") -> "pa.Table":
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+@cache
 def empty_table(dataset: Dataset) -> "pa.Table":
     """A table of no rows with the data set's schema."""
     import pyarrow as pa

@@ -57,6 +57,16 @@ def rows_from_table(table: "pa.Table", names: Sequence[str] = ()) -> list[dict[s
     return rows
 
 
+def whole_column(table: "pa.Table", name: str) -> "pa.Array":
+    """A column in one piece."""
+    import pyarrow as pa
+
+    chunks = table.column(name).chunks
+    if len(chunks) == 1:
+        return chunks[0]
+    return pa.concat_arrays(chunks) if chunks else pa.nulls(0, table.schema.field(name).type)
+
+
 def column_numbers(column: "pa.Array", kind: ColumnType) -> "np.ndarray[Any, Any]":
     """The values of a column of fixed width; NaN for an absent float, anything for another absent value."""
     import numpy as np

@@ -10,8 +10,9 @@ from opt_data.core.rollup import Strategy
 from opt_data.core.sessions import NEW_YORK
 from opt_data.core.slots import Slot
 from opt_data.tables.arrow import arrow_schema, empty_table, with_schema
-from opt_data.tables.arrow_rows import row_numbers, table_from_rows
+from opt_data.tables.arrow_rows import column_numbers, row_numbers, table_from_rows, whole_column
 from opt_data.tables.chain_columns import CHAIN_COLUMNS
+from opt_data.tables.column import ColumnType
 from opt_data.tables.datasets import DAILY_CLEAN
 from opt_data.tables.row_check import checked_rows
 from opt_data.tables.stored_rows import StoredRows
@@ -52,15 +53,19 @@ def roll_up(
     deciding = intraday.select(DECIDING)
     sources = choose_sources(close.select(DECIDING), deciding, len(rules.slots), allows_fallback=rules.allows_fallback)
     rows = _whole_rows(close, intraday, sources, _bare_rows(contract_set, sources, exchange, rules.slots[-1]))
-    at_the_bell = _underlying_at(rules.slots[-1], intraday, deciding)
-    columns = day_columns(rows, sources, underlying_close(close.select(UNDERLYING), at_the_bell), rules)
-    return _in_order(columns, rows)
+    und_close = underlying_close(_underlying_at(rules.slots[-1], intraday, deciding))
+    if und_close is None:
+        und_close = underlying_close(close.select(UNDERLYING))
+    return _in_order(day_columns(rows, sources, und_close, rules), rows)
 
 
-def _underlying_at(slot: Slot, intraday: StoredRows, deciding: "pa.Table") -> "pa.Table":
-    """The underlying's columns of one slot's rows."""
-    numbers = [row for row, index in enumerate(deciding.column("slot_30m").to_pylist()) if index == slot.index]
-    table, places = intraday.around(numbers, UNDERLYING)
+def _underlying_at(last: Slot, intraday: StoredRows, deciding: "pa.Table") -> "pa.Table":
+    """The underlying as it was sampled with the slot at the close, which comes before the closing snapshot's: the
+    underlying may go on trading after hours."""
+    import numpy as np
+
+    slots = column_numbers(whole_column(deciding, "slot_30m"), ColumnType.INT8)
+    table, places = intraday.around(np.flatnonzero(slots == last.index).tolist(), UNDERLYING)
     return table.take(row_numbers(places))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opt_data.core.slots import CaptureMode
-from opt_data.tables.arrow_rows import column_array, column_numbers, column_truths
+from opt_data.tables.arrow_rows import column_array, column_numbers, column_truths, whole_column
 from opt_data.tables.chain_columns import PRICES
 from opt_data.tables.column import ColumnType
 
@@ -61,8 +61,8 @@ def choose_sources(close: "pa.Table", intraday: "pa.Table", slot_count: int, *, 
     import pyarrow as pa
 
     judged = pa.concat_tables([intraday, close]).combine_chunks()
-    conids = column_numbers(_whole(judged, "conid"), ColumnType.INT64)
-    wanted = column_numbers(_whole(judged, "slot_30m"), ColumnType.INT8).astype(np.int64)
+    conids = column_numbers(whole_column(judged, "conid"), ColumnType.INT64)
+    wanted = column_numbers(whole_column(judged, "slot_30m"), ColumnType.INT8).astype(np.int64)
     wanted[intraday.num_rows :] = slot_count
     good = _is_good(judged)
     if not allows_fallback:
@@ -75,24 +75,22 @@ def choose_sources(close: "pa.Table", intraday: "pa.Table", slot_count: int, *, 
     return Sources(conids[rows], rows, wanted[rows], good[rows], slots)
 
 
-def underlying_close(close: "pa.Table", at_the_bell: "pa.Table") -> float | None:
-    """The underlying's price sampled nearest to the bell, USD per share: its last trade, else its mid.
+def underlying_close(sampled: "pa.Table") -> float | None:
+    """The underlying's price sampled first, USD per share: its last trade, else its mid; None if nobody sampled one.
 
     Parameters
     ----------
-    close, at_the_bell
-        The ``UNDERLYING`` columns of the closing snapshot, and of the slot at the close. The slot comes first, because
-        the underlying may go on trading after hours.
+    sampled
+        The ``UNDERLYING`` columns of rows that were captured from the bell on.
     """
     import pyarrow as pa
 
-    for rows in (at_the_bell, close):
-        instants, *others = (rows.column(name) for name in UNDERLYING)
-        values = zip(instants.cast(pa.int64()).to_pylist(), *(one.to_pylist() for one in others), strict=True)
-        for _, _, traded, bid, ask in sorted((row for row in values if row[0] is not None), key=lambda row: row[:2]):
-            price = underlying_price(traded, bid, ask)
-            if price is not None:
-                return price
+    instants, *others = (sampled.column(name) for name in UNDERLYING)
+    values = zip(instants.cast(pa.int64()).to_pylist(), *(one.to_pylist() for one in others), strict=True)
+    for _, _, traded, bid, ask in sorted((row for row in values if row[0] is not None), key=lambda row: row[:2]):
+        price = underlying_price(traded, bid, ask)
+        if price is not None:
+            return price
     return None
 
 
@@ -107,10 +105,10 @@ def _is_good(judged: "pa.Table") -> "np.ndarray":
     """Whether each row is a quote that could be a day's."""
     import numpy as np
 
-    bid, ask, last = (column_numbers(_whole(judged, name), ColumnType.FLOAT64) for name in PRICES)
+    bid, ask, last = (column_numbers(whole_column(judged, name), ColumnType.FLOAT64) for name in PRICES)
     has_price = ~(np.isnan(bid) & np.isnan(ask) & np.isnan(last))
-    has_mode = column_truths(_whole(judged, "capture_mode").is_valid())
-    good: np.ndarray = has_price & has_mode & ~column_truths(_whole(judged, "snapshot_error")) & ~(bid > ask)
+    has_mode = column_truths(whole_column(judged, "capture_mode").is_valid())
+    good: np.ndarray = has_price & has_mode & ~column_truths(whole_column(judged, "snapshot_error")) & ~(bid > ask)
     return good
 
 
@@ -123,7 +121,7 @@ def _count_slots(
     import pyarrow.compute as pc
 
     places = np.searchsorted(known, conids[:slot_rows])
-    modes = _whole(judged, "capture_mode")
+    modes = whole_column(judged, "capture_mode")
 
     def counted(among: Sequence[str]) -> "np.ndarray":
         is_one = column_truths(pc.is_in(modes, value_set=column_array(ColumnType.STRING, among)))
@@ -131,13 +129,3 @@ def _count_slots(
 
     on_time, late, rebuilt = (counted(among) for among in _COUNTED)
     return on_time, late, rebuilt
-
-
-def _whole(table: "pa.Table", name: str) -> "pa.Array":
-    """A column in one piece."""
-    import pyarrow as pa
-
-    chunks = table.column(name).chunks
-    return (
-        chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks) if chunks else pa.nulls(0, table.field(name).type)
-    )

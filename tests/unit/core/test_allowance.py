@@ -162,6 +162,9 @@ class Repeating:
     def __init__(self) -> None:
         self.kept = PrivateStore(Time())
 
+    def now(self) -> float:
+        return self.kept.now()
+
     def transact(self, change):
         change(AllowanceState(), 1000.0)
         return self.kept.transact(change)
@@ -315,6 +318,22 @@ def test_requests_for_bars_are_counted_apart_from_lines():
 
     assert sum(share.take(Resource.BAR_REQUEST) for _ in range(9)) == 3
     assert sum(share.take(Resource.LINE) for _ in range(9)) == 2
+
+
+def test_a_message_is_counted_when_it_has_left():
+    """A process that is put to sleep while it sends: the next second begins with its message."""
+    time = Time()
+    store = PrivateStore(time)
+    share = AllowanceShare(store, AllowancePolicy(rate_per_s=47.5, limit_per_s=3, lines=100), "a")
+
+    def late() -> None:
+        time.seconds += 0.4
+
+    assert share.send_or_wait_s(late) == 0.0
+    assert share.send_or_wait_s(lambda: None) == 0.0
+    time.seconds = 1001.1  # more than a second after the first was let go, less after it had left
+
+    assert share.send_or_wait_s(lambda: None) == pytest.approx(0.32)
 
 
 def test_a_state_from_before_a_restart_of_the_machine_is_not_believed():
