@@ -91,6 +91,7 @@ class StoredTable:
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
         self._dataset = dataset
+        self._whole: pa.Table | None = None
         # making an Arrow schema of each of many small files takes longer than reading what is wanted of them
         self.is_current = bool(self._file.schema.equals(_stored_schema(dataset)))
         if not self.is_current:
@@ -104,15 +105,18 @@ class StoredTable:
         """Some columns as they are stored, or all; those that the file lacks are left out."""
         import pyarrow as pa
 
-        columns = None if names is None else list(names)
+        if self._whole is not None:
+            return self._whole if names is None else self._whole.select(list(names))
         try:
-            table = self._file.read(columns=columns, use_threads=False)
+            table = self._file.read(columns=None if names is None else list(names), use_threads=False)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
         if self.is_current and not table.schema.equals(_schema(self._dataset, names)):
             # what Arrow wrote beside the columns says something else of them
             check_schema(self._file.schema_arrow, self._dataset, origin=self._origin)
             self.is_current = False
+        if names is None and self.is_current:
+            self._whole = table
         return table
 
     def _unreadable(self, error: Exception) -> FileUnreadable:

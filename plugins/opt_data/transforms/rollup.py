@@ -51,11 +51,13 @@ def roll_up(
         Of the data set ``daily clean``, without open interest, sorted by conid.
     """
     deciding = intraday.select(DECIDING)
-    sources = choose_sources(close.select(DECIDING), deciding, len(rules.slots), allows_fallback=rules.allows_fallback)
+    closing, _ = close.around(range(close.num_rows))  # of the close, nearly all rows become the day's
+    allows_fallback = rules.allows_fallback
+    sources = choose_sources(closing.select(DECIDING), deciding, len(rules.slots), allows_fallback=allows_fallback)
     rows = _whole_rows(close, intraday, sources, _bare_rows(contract_set, sources, exchange, rules.slots[-1]))
     und_close = underlying_close(_underlying_at(rules.slots[-1], intraday, deciding))
     if und_close is None:
-        und_close = underlying_close(close.select(UNDERLYING))
+        und_close = underlying_close(closing.select(UNDERLYING))
     return _in_order(day_columns(rows, sources, und_close, rules), rows)
 
 
