@@ -232,15 +232,18 @@ _SET_FIELDS: Mapping[str, Callable[[object, str], Any]] = {
 def _check_set(contract_set: ContractSet) -> None:
     """What no single field shows: contracts of another symbol, expired ones, one conid or series twice."""
     symbol = contract_set.underlying.symbol
-    seen: set[Series] = set()
+    seen: set[tuple[object, ...]] = set()
     for index, contract in enumerate(contract_set.contracts):
-        where = f"contracts[{index}]"
         if contract.underlying != symbol:
-            raise SchemaMismatch(f"{where}.underlying: {contract.underlying} in the set of {symbol}")
+            raise SchemaMismatch(f"contracts[{index}].underlying: {contract.underlying} in the set of {symbol}")
         if contract.expiry < contract_set.trade_date:
-            raise SchemaMismatch(f"{where}.expiry: {contract.expiry} is before the day {contract_set.trade_date}")
-        if contract.series in seen:
-            raise SchemaMismatch(f"{where}: {contract.symbol} is in the set twice")
-        seen.add(contract.series)
+            raise SchemaMismatch(
+                f"contracts[{index}].expiry: {contract.expiry} is before the day {contract_set.trade_date}"
+            )
+        # what a Series holds, as a tuple: every task of a symbol reads its set
+        series = (contract.trading_class, contract.expiry, contract.strike, contract.right)
+        if series in seen:
+            raise SchemaMismatch(f"contracts[{index}]: {contract.symbol} is in the set twice")
+        seen.add(series)
     if twice := duplicate_conids(contract_set.contracts):
         raise SchemaMismatch(f"contracts: conids {', '.join(map(str, twice))} occur more than once")
