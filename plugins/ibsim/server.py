@@ -1,7 +1,8 @@
 """The sockets: one thread reads, the kernel notes arrival times, the event loop does everything else.
 
 That is what keeps the count of messages in a sliding second honest: however long this process is busy with ticks, or
-waits for a processor, a message is dated when it arrives.
+waits for a processor, a message is dated when it arrives. Of several that the kernel has merged meanwhile it notes the
+last one's time only; the others are spread over the time in which they came.
 """
 
 import asyncio
@@ -33,6 +34,10 @@ _BACKLOG = 128
 _SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("@qq")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
+_CLOCK_READINGS, _ONE_MOMENT_S = 5, 0.0005
+#: How often the reader looks when nothing arrives: so long, at most, is the time over which merged messages are spread,
+#: unless the reader itself was kept from looking.
+_LOOK_EVERY_S = 0.01
 #: How long one thread may keep the interpreter while the reader waits for it.
 _SWITCH_INTERVAL_S = 0.0005
 #: The collection of everything stops all threads for more than a tenth of a second once the market is large, and what
@@ -41,7 +46,7 @@ _OLDEST_NEVER = 1_000_000_000
 
 
 class SocketReader(threading.Thread):
-    """Reads all sockets in a thread of its own and hands (arrival time, bytes) to the event loop."""
+    """Reads all sockets in a thread of its own and hands (empty until, arrival time, bytes) to the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(name="ibsim-reader", daemon=True)
@@ -54,7 +59,7 @@ class SocketReader(threading.Thread):
         self._stopping = False
 
     def add(self, sock: socket.socket, on_readable: Callable[[float], None]) -> None:
-        """Watch a socket; ``on_readable(arrived_s)`` runs in the reader's thread."""
+        """Watch a socket; ``on_readable(empty_s)`` runs in the reader's thread: until then nothing had arrived."""
 
         def watch() -> None:
             with contextlib.suppress(ValueError):  # closed before its turn came
@@ -91,13 +96,15 @@ class SocketReader(threading.Thread):
             self._wake_in.send(b"x")
 
     def run(self) -> None:
+        looked_s = time.monotonic()
         while not self._stopping:
-            for key, _ in self._selector.select():
+            empty_s, looked_s = looked_s, time.monotonic()
+            for key, _ in self._selector.select(_LOOK_EVERY_S):
                 if key.data is None:
                     with contextlib.suppress(BlockingIOError):
                         self._wake_out.recv(4096)
                 else:
-                    key.data(time.monotonic())
+                    key.data(empty_s)
             while self._orders:
                 self._orders.popleft()()
 
@@ -114,6 +121,7 @@ class Connection:
         self._flush_planned = False
         self._waits_for_room = False
         self._is_closing = False
+        self._last_s = float("-inf")
         self._on_gone: Callable[[Connection], None] = lambda _: None
         self.session = ClientSession(gateway, self)
 
@@ -124,7 +132,7 @@ class Connection:
         self._sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._reader.add(self._sock, self._on_readable)
 
-    def _on_readable(self, read_s: float) -> None:
+    def _on_readable(self, empty_s: float) -> None:
         noted: list[tuple[int, int, bytes]] = []
         try:
             data, noted, _, _ = self._sock.recvmsg(_RECEIVE_BYTES, _ANCILLARY_BYTES)
@@ -132,20 +140,21 @@ class Connection:
             return
         except OSError:
             data = b""
-        arrived_s = _arrived_s(noted)
-        self._reader.hand_over(self._received, read_s if arrived_s is None else arrived_s, data)
+        self._reader.hand_over(self._received, empty_s, _arrived_s(noted), data)
         if not data:
             self._reader.remove(self._sock, lambda: None)
 
-    def _received(self, arrived_s: float, data: bytes) -> None:
+    def _received(self, empty_s: float, arrived_s: float, data: bytes) -> None:
+        since_s, self._last_s = max(empty_s, self._last_s), arrived_s
         if self._is_closing:
             return
         if not data:
             self.close()
             return
         try:
-            for payload in self._splitter.feed(data):
-                self.session.receive(arrived_s, payload)
+            payloads = self._splitter.feed(data)
+            for payload, dated_s in zip(payloads, _evenly(since_s, arrived_s, len(payloads)), strict=True):
+                self.session.receive(dated_s, payload)
         except ProtocolError as error:
             log.warning("closing a connection: %s", error)
             self.close()
@@ -197,14 +206,30 @@ class Connection:
         self._on_gone(self)
 
 
-def _arrived_s(noted: list[tuple[int, int, bytes]]) -> float | None:
-    """When data that was read just now had arrived, monotonic; None where the kernel has not noted it."""
+def _arrived_s(noted: list[tuple[int, int, bytes]]) -> float:
+    """When the last of what was read just now had arrived, monotonic; now if the kernel has not noted it."""
     for level, kind, content in noted:
         if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
             seconds, nanoseconds = _TIMESPEC.unpack(content)
-            waited_s: float = time.time() - seconds - nanoseconds / 1e9
-            return time.monotonic() - max(0.0, waited_s)
-    return None
+            now_s, wall_s = _both_clocks()
+            waited_s: float = wall_s - seconds - nanoseconds / 1e9
+            return now_s - max(0.0, waited_s)
+    return time.monotonic()
+
+
+def _both_clocks() -> tuple[float, float]:
+    """Monotonic and wall time of one moment: read again if this thread was stopped between the two."""
+    for _ in range(_CLOCK_READINGS):
+        now_s, wall_s = time.monotonic(), time.time()
+        if time.monotonic() - now_s < _ONE_MOMENT_S:
+            break
+    return now_s, wall_s
+
+
+def _evenly(since_s: float, until_s: float, count: int) -> list[float]:
+    """Dates of ``count`` messages of which the last came at ``until_s`` and none before ``since_s``."""
+    step_s = max(0.0, until_s - since_s) / max(1, count)
+    return [until_s - step_s * later for later in reversed(range(count))]
 
 
 class GatewayServer:

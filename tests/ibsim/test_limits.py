@@ -1,6 +1,7 @@
 """IB's allowance as a client meets it: rate, strikes, lines, and honest counts of both."""
 
 import asyncio
+import itertools
 import os
 import signal
 import threading
@@ -68,6 +69,34 @@ async def test_messages_are_dated_when_they_arrive_although_the_gateway_is_not_r
         first, second = gateway.control.requests_seen("reqCurrentTime")
     about = 0.001  # the two clocks of this machine that are compared are read one after the other
     assert before - about <= first["monotonic_s"] < between - about < second["monotonic_s"] < between + 0.3
+
+
+async def test_messages_that_the_kernel_merged_are_not_dated_as_a_burst():
+    with running_gateway() as gateway:
+        async with RawClient(gateway.host, gateway.port) as client:
+            await client.start()
+            os.kill(gateway.pid, signal.SIGSTOP)
+            for _ in range(6):
+                client.send(49, 1)
+                await asyncio.sleep(0.1)
+            os.kill(gateway.pid, signal.SIGCONT)
+            await client.until(lambda: len(client.of(49)) == 6)
+        dates = [arrival["monotonic_s"] for arrival in gateway.control.requests_seen("reqCurrentTime")]
+    apart = [later - earlier for earlier, later in itertools.pairwise(dates)]
+    assert min(apart) > 0.05  # without that all six would have come at the last one's moment
+    assert max(apart) < 2 * min(apart)
+
+
+async def test_a_burst_that_is_read_at_once_stays_one(bench):
+    server = await bench.gateway({"limits": {"max_messages_per_s": 30}})
+    client = await bench.client(server)
+    await asyncio.sleep(0.5)  # the reader has looked meanwhile, so that they are not spread over this
+    for _ in range(40):
+        client.send(49, 1)
+    await client.until(lambda: server.gateway.journal.kinds["reqCurrentTime"] == 40)
+    dates = [a.monotonic_s for a in server.gateway.journal.arrivals if a.kind == "reqCurrentTime"]
+    assert dates == sorted(dates)
+    assert server.gateway.stats()["strikes"] == 1
 
 
 async def test_messages_are_read_and_dated_while_the_event_loop_is_busy(bench, monkeypatch):
