@@ -70,7 +70,7 @@ async def our_way(port: int, settings: "Settings") -> dict[str, float]:
         stores = open_stores(settings, session.clock)
         slot = slot_of_instant(stores.calendar.session(DAY), SLOT)
 
-        async def capture(symbol: str) -> CaptureOutcome:
+        async def capture(symbol: str, _: CaptureOutcome | None) -> CaptureOutcome:
             job = CaptureJob(
                 slot, universe[symbol], "SMART", "SMART", settings.capture.fallback_exchanges,
                 sampling_rules(settings), requested, IngestRun(uuid4().hex, 1, dag_run_id="benchmark"),

@@ -19,6 +19,7 @@ from opt_data.core.clock import Clock, SystemClock
 from opt_data.core.contracts import Underlying
 from opt_data.core.pacing import message_rate
 from opt_data.core.quotes import Wanted
+from opt_data.core.sampling_plan import nearest_on_time
 from opt_data.core.sessions import SessionCalendar
 from opt_data.gateway.session import GatewayAddress, GatewayLimits
 from opt_data.pipelines.gateway_log import GatewayLog
@@ -177,6 +178,19 @@ def open_interest_rules(settings: Settings) -> "SamplingRules":
 def symbols_at_once(settings: Settings) -> int:
     """How many symbols of a task are under way at the same time."""
     return min(SYMBOLS_AT_ONCE, settings.capture.symbols_per_task)
+
+
+def nearest_first_pass(settings: Settings, symbols: int, on_time_left_s: float) -> int | None:
+    """How many contracts of each symbol a task asks for before the rest of any; None: each symbol as a whole."""
+    rate = _allowance_policy(settings, Priority.SLOT).rate_per_s / MESSAGES_PER_CONTRACT
+    tasks = 1 if settings.gateway.message_scope == "connection" else settings.capture.parallel_tasks
+    return nearest_on_time(symbols, on_time_left_s, rate / tasks)
+
+
+def symbols_at_once_first(settings: Settings, nearest: int) -> int:
+    """How many symbols a task's first pass has under way: with few contracts each, more of them fill its lines."""
+    lines = settings.gateway.usable_lines // settings.capture.parallel_tasks
+    return symbols_at_once(settings) + lines // (nearest + 1)
 
 
 def history_rules(settings: Settings) -> "HistoryRules":

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException
 from opt_data.bootstrap import gateway_limits, intraday_universe, open_stores
 from opt_data.config.load import load_settings
 from opt_data.core.clock import SystemClock
-from opt_data.errors import GatewayUnavailable, SlotIncomplete, SymbolsFailed
+from opt_data.errors import GatewayUnavailable, SlotIncomplete, SymbolsFailed, SymbolsUnfinished
 from opt_data.gateway.session import GatewayAddress
 from opt_data.operators.capture import CaptureSlotOperator, PlanSlotOperator, SlotReportOperator
 from opt_data.pipelines.contract_sets import freeze_contract_set
@@ -93,6 +93,77 @@ def test_a_group_is_captured_over_one_connection_and_a_symbol_that_failed_is_rep
     assert sorted(ledger) == ["AAPL", "MSFT"]
     # MSFT and its contracts; AAPL is not asked for again
     assert gateway.control.stats()["subscriptions"] == 25
+
+
+@pytest.fixture
+def too_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many tasks share so few lines that of two symbols only some contracts can be on time."""
+    monkeypatch.setenv("OPT_DATA__CAPTURE__PARALLEL_TASKS", "32")
+    monkeypatch.setenv("OPT_DATA__GATEWAY__MARKET_DATA_LINES", "30")
+
+
+def distances(rows: list[dict[str, Any]], reference: float) -> list[float]:
+    return [abs(row["strike"] / reference - 1) for row in rows]
+
+
+def test_the_nearest_of_every_symbol_come_before_the_rest_of_any(gateway, too_little_time) -> None:
+    first, _ = PlanSlotOperator(task_id="plan").execute(CONTEXT)
+
+    summary = asyncio.run(capture(first).aexecute(CONTEXT))
+
+    stores = open_stores(load_settings(), SystemClock())
+    passes: dict[str, list[list[dict[str, Any]]]] = {}
+    for symbol in ("AAPL", "MSFT"):
+        runs: dict[str, list[dict[str, Any]]] = {}
+        for row in stores.reader.read_chain(MONDAY, symbol).to_pylist():
+            runs.setdefault(row["ingest_run_id"], []).append(row)
+        near, rest = passes[symbol] = sorted(runs.values(), key=lambda rows: min(row["asof_ts"] for row in rows))
+        assert 4 <= len(near) < len(rest)
+        held = stores.cache.load(symbol, MONDAY).contract_set
+        assert held is not None
+        # the plan's order goes by steps of one per cent
+        assert max(distances(near, held.reference_price)) <= min(distances(rest, held.reference_price)) + 0.01
+        log = [line for line in stores.run_log.read("capture", MONDAY) if line["symbol"] == symbol]
+        assert [(line["asked"], line["put_off"], line["still_missing"]) for line in log] == [
+            (len(near), len(rest), len(rest)), (len(rest), 0, 0),
+        ]  # fmt: skip
+    last_near = max(row["asof_ts"] for near, _ in passes.values() for row in near)
+    assert last_near < min(row["asof_ts"] for _, rest in passes.values() for row in rest)
+    assert [(one["symbol"], one["asked"], one["on_time"]) for one in summary["captures"]] == [
+        ("AAPL", 24, 24), ("MSFT", 24, 24),
+    ]  # fmt: skip
+    ledger = {row["underlying"]: row for row in stores.ledger.read(MONDAY).to_pylist()}
+    assert [ledger[symbol]["on_time"] for symbol in ("AAPL", "MSFT")] == [24, 24]
+    # no contract twice; the two underlyings once for each pass
+    assert gateway.control.stats()["subscriptions"] == 48 + 4
+
+
+def test_a_connection_lost_in_the_first_pass_keeps_what_it_has_and_the_retry_asks_for_the_rest(
+    gateway, too_little_time
+) -> None:
+    first, _ = PlanSlotOperator(task_id="plan").execute(CONTEXT)
+    stores = open_stores(load_settings(), SystemClock())
+    gateway.control.faults(drop_after_messages=30)
+
+    with pytest.raises(SymbolsUnfinished, match="2 of 2 symbols failed"):
+        asyncio.run(capture(first).aexecute(CONTEXT))
+
+    kept = {symbol: row["on_time"] for symbol, row in ledger_of(stores).items()}
+    assert all(0 < count < 24 for count in kept.values())
+    assert all(
+        dict(row["reasons"]) == {"gateway_lost": 24 - row["on_time"]} for row in ledger_of(stores).values()
+    )  # fmt: skip
+    gateway.control.faults(drop_after_messages=0)
+    gateway.control.reset_counters()
+    again = {**CONTEXT, "ti": SimpleNamespace(**(vars(CONTEXT["ti"]) | {"try_number": 2}))}
+    asyncio.run(capture(first).aexecute(again))
+    assert [row["on_time"] for row in ledger_of(stores).values()] == [24, 24]
+    asked = gateway.control.stats()["subscriptions"]
+    assert 48 - sum(kept.values()) + 2 <= asked <= 48 - sum(kept.values()) + 4
+
+
+def ledger_of(stores: Any) -> dict[str, dict[str, Any]]:
+    return {row["underlying"]: row for row in stores.ledger.read(MONDAY).to_pylist()}
 
 
 def test_a_batch_gives_way_until_its_turn_and_is_then_captured(gateway) -> None:

@@ -10,6 +10,9 @@ from opt_data.core.dwell import DwellKnowledge, kind_of
 
 LIKELY = 0.5
 """A contract less likely than this to give a complete quote comes last."""
+WORTH_A_PASS = 1.5
+"""A symbol is asked for in two passes only if it has so many times the contracts of the first: each of the two watches
+the underlying anew and is stored by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,14 @@ class SamplingPlan:
 
     def is_unlikely(self, contract: OptionContract) -> bool:
         return contract.conid in self.patience_s
+
+    def first(self, count: int | None) -> "SamplingPlan":
+        """Only its first contracts; the whole plan without a number, or if the rest is not worth another pass."""
+        if count is None or count * WORTH_A_PASS >= len(self.order):
+            return self
+        order = self.order[:count]
+        patience_s = {one.conid: self.patience_s[one.conid] for one in order if one.conid in self.patience_s}
+        return SamplingPlan(order, patience_s)
 
 
 def plan_sampling(
@@ -92,3 +103,21 @@ def is_time_short(on_time_left_s: float, *, waiting: int, pace_per_s: float, res
         return True
     waiting_s = waiting / pace_per_s if pace_per_s > 0 else 0.0
     return waiting_s + rest_s > on_time_left_s
+
+
+def nearest_on_time(symbols: int, on_time_left_s: float, contracts_per_s: float) -> int | None:
+    """How many contracts of each of several symbols can be on time if all get the same number, at least one.
+
+    None if there is nothing to divide: a single symbol, or nothing can be on time any more. Each symbol's underlying
+    costs as much as a contract.
+
+    Examples
+    --------
+    >>> nearest_on_time(84, 115.0, 4.0)
+    4
+    >>> nearest_on_time(10, 115.0, 4.0)
+    45
+    """
+    if symbols < 2 or on_time_left_s <= 0:
+        return None
+    return max(1, int(on_time_left_s * contracts_per_s / symbols) - 1)

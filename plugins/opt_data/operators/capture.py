@@ -1,7 +1,9 @@
 """Operators of ``opt_data_intraday``: plan a slot, capture its groups of symbols, report it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -145,10 +147,17 @@ class CaptureSlotOperator(BaseAsyncOperator):
                 self.log.exception("%s: its contracts could not be flagged as given up", underlying.symbol)
 
     async def _capture(self, context: Any) -> dict[str, object]:
-        from opt_data.bootstrap import history_rules, intraday_universe, open_stores, symbols_at_once
+        from opt_data.bootstrap import (
+            history_rules,
+            intraday_universe,
+            nearest_first_pass,
+            open_stores,
+            symbols_at_once,
+            symbols_at_once_first,
+        )
         from opt_data.config.load import load_settings
         from opt_data.hooks.ib import IbHook
-        from opt_data.pipelines.capture_group import capture_group
+        from opt_data.pipelines.capture_group import FirstPass, capture_group
         from opt_data.pipelines.capture_slot import CaptureOutcome, wait_until_begun
         from opt_data.pipelines.contract_sets import contract_set_of_day
         from opt_data.pipelines.rebuild_slot import capture_or_rebuild
@@ -166,9 +175,15 @@ class CaptureSlotOperator(BaseAsyncOperator):
             self._step_aside(slot, session.clock.now())
             stores, rules = open_stores(settings, session.clock), history_rules(settings)
 
-            async def capture(symbol: str) -> CaptureOutcome:
+            async def capture(
+                symbol: str, first: CaptureOutcome | None = None, *, nearest: int | None = None
+            ) -> CaptureOutcome:
                 left_s = max(1.0, ends - clock.monotonic())
-                job = self._job(context, settings, universe[symbol], market_data_type, left_s)
+                job = replace(
+                    self._job(context, settings, universe[symbol], market_data_type, left_s),
+                    nearest=nearest,
+                    asked_before=first.asked_conids if first else frozenset(),
+                )
                 contract_set = await contract_set_of_day(
                     universe[symbol], slot.session.day, session=session, stores=stores
                 )
@@ -177,7 +192,12 @@ class CaptureSlotOperator(BaseAsyncOperator):
                 self.log.info("%s", outcome.summary())
                 return outcome
 
-            group = await capture_group(list(universe), capture, at_once=symbols_at_once(settings))
+            on_time_left_s = settings.capture.slot_grace_s - (session.clock.now() - slot.instant_utc).total_seconds()
+            first_pass = None
+            if (nearest := nearest_first_pass(settings, len(universe), on_time_left_s)) is not None:
+                self.log.info("while on time: %d contracts of each symbol before the rest of any", nearest)
+                first_pass = FirstPass(partial(capture, nearest=nearest), symbols_at_once_first(settings, nearest))
+            group = await capture_group(list(universe), capture, at_once=symbols_at_once(settings), first=first_pass)
         if (failure := group.failure()) is not None:
             for symbol, error in group.failures.items():
                 self.log.error("%s: %s", symbol, error)

@@ -53,8 +53,20 @@ class GroupOutcome:
         return SymbolsUnfinished(message, symbols=tuple(self.failures), errors=tuple(self.failures.values()))
 
 
+@dataclass(frozen=True, slots=True)
+class FirstPass:
+    """What matters most of every symbol, before the rest of any: how it is captured, and how many at a time."""
+
+    capture: Callable[[str], Awaitable[CaptureOutcome]]
+    at_once: int
+
+
 async def capture_group(
-    symbols: Sequence[str], capture: Callable[[str], Awaitable[CaptureOutcome]], *, at_once: int
+    symbols: Sequence[str],
+    capture: Callable[[str, CaptureOutcome | None], Awaitable[CaptureOutcome]],
+    *,
+    at_once: int,
+    first: FirstPass | None = None,
 ) -> GroupOutcome:
     """Capture every symbol, a few at a time: while the last contracts of one wait for quotes, the next is asked for.
 
@@ -63,10 +75,35 @@ async def capture_group(
     symbols
         In the order in which they begin.
     capture
-        Captures and stores one symbol.
+        Captures and stores one symbol: what its first pass left, or all of it if there was none.
     at_once
         How many are under way at the same time.
+    first
+        Goes over all symbols before; without it each is captured as a whole.
     """
+    group = GroupOutcome({}, {})
+    if first is not None:
+        group = await _each(symbols, first.capture, first.at_once)
+    before = group.outcomes
+
+    async def the_rest(symbol: str) -> CaptureOutcome:
+        earlier = before.get(symbol)
+        outcome = await capture(symbol, earlier)
+        return outcome if earlier is None else outcome.after(earlier)
+
+    left = symbols if first is None else [symbol for symbol in before if before[symbol].put_off]
+    rest = await _each(left, the_rest, at_once)
+    outcomes = {**before, **rest.outcomes}
+    failures = {**group.failures, **rest.failures}
+    return GroupOutcome(
+        {symbol: outcomes[symbol] for symbol in symbols if symbol in outcomes and symbol not in failures},
+        {symbol: failures[symbol] for symbol in symbols if symbol in failures},
+    )
+
+
+async def _each(
+    symbols: Sequence[str], capture: Callable[[str], Awaitable[CaptureOutcome]], at_once: int
+) -> GroupOutcome:
     queue = deque(symbols)
     outcomes: dict[str, CaptureOutcome] = {}
     failures: dict[str, Exception] = {}
@@ -86,7 +123,4 @@ async def capture_group(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-    return GroupOutcome(
-        {symbol: outcomes[symbol] for symbol in symbols if symbol in outcomes},
-        {symbol: failures[symbol] for symbol in symbols if symbol in failures},
-    )
+    return GroupOutcome(outcomes, failures)

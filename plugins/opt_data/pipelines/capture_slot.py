@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,8 @@ class CaptureJob:
     requested_type: MarketDataType
     run: IngestRun
     strikes: int | None = None
+    nearest: int | None = None
+    asked_before: frozenset[int] = frozenset()
     finish_within_s: float = float("inf")
     view: ChainView = ChainView.INTRADAY
 
@@ -70,7 +72,8 @@ class CaptureOutcome:
     ``asked`` counts contracts this attempt was about; ``improved`` those of them that have a quote now which they did
     not have, or had in a worse way; ``account`` is what became of every expected contract: the symbol's line of the
     slot ledger; a closing snapshot has one of its own, which is in no ledger. ``messages_sent`` is what the connection
-    has sent by then, also for other symbols of the same task.
+    has sent by then, also for other symbols of the same task. ``asked_conids`` are the contracts it was about,
+    ``put_off`` counts those that were left for a second pass.
     """
 
     symbol: str
@@ -82,6 +85,20 @@ class CaptureOutcome:
     improved: int = 0
     flags: Mapping[str, int] = field(default_factory=dict)
     messages_sent: int = 0
+    asked_conids: frozenset[int] = frozenset()
+    put_off: int = 0
+
+    def after(self, first: "CaptureOutcome") -> "CaptureOutcome":
+        """This second pass and the first one as a single capture."""
+        return replace(
+            self,
+            asked=first.asked + self.asked,
+            won=first.won + self.won,
+            improved=first.improved + self.improved,
+            raw_key=self.raw_key or first.raw_key,
+            flags=self.flags or first.flags,
+            asked_conids=first.asked_conids | self.asked_conids,
+        )
 
     @property
     def unchanged(self) -> int:
@@ -123,6 +140,7 @@ class CaptureOutcome:
             "improved": self.improved,
             "unchanged": self.unchanged,
             "still_missing": self.still_missing,
+            "put_off": self.put_off,
             "messages_sent": self.messages_sent,
         }
 
@@ -133,7 +151,7 @@ async def capture_slot(
     """Capture what the slot still lacks of one symbol, commit it, and bring the ledger up to date.
 
     One contract's failure never fails the symbol. What was sampled before the connection broke is stored before the
-    error is raised.
+    error is raised. A first pass that put something off raises nothing once it is stored: the second one will.
 
     Parameters
     ----------
@@ -162,24 +180,30 @@ async def capture_slot(
     await wait_for_slot(job.slot, session)
     expected = contract_set.expected_at(job.slot.index)
     wanted = within_strikes(expected, contract_set.reference_price, job.strikes)
-    left = contracts_left(wanted, _settled_conids(job, stores))
+    left = contracts_left(wanted, _settled_conids(job, stores) | job.asked_before)
     grace = timedelta(seconds=stores.settings.capture.slot_grace_s)
     knowledge = stores.dwell.load(job.underlying.symbol)
-    plan = plan_sampling(
+    whole = plan_sampling(
         left,
         reference_price=contract_set.reference_price,
         day=job.slot.session.day,
         knowledge=knowledge,
         ready_timeout_s=job.rules.ready_timeout_s,
     )
+    plan = whole.first(job.nearest)
     samples = await _sample(job, plan, contract_set, session, grace)
     context = CaptureContext(job.slot, contract_set, job.exchange, grace, job.requested_type, job.view)
     sent = session.ib.client.messages_sent
-    outcome = commit_rows(job, contract_set, quote_rows(samples, context), stores, messages_sent=sent)
+    outcome = replace(
+        commit_rows(job, contract_set, quote_rows(samples, context), stores, messages_sent=sent),
+        asked_conids=frozenset(contract.conid for contract in plan.order),
+        put_off=len(whole.order) - len(plan.order),
+    )
     stores.run_log.append(RUN_LOGS[job.view], job.slot.session.day, {"slot": job.slot.label, **outcome.summary()})
     if job.view is ChainView.INTRADAY:
         _learn_dwell(samples, knowledge, contract_set, stores)
-    if (failure := capture_failure(job, samples, outcome, session)) is not None:
+    failure = capture_failure(job, samples, outcome, session)
+    if failure is not None and not outcome.put_off:
         raise failure
     return outcome
 

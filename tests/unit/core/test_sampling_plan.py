@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from opt_data.core.contracts import OptionContract
 from opt_data.core.dwell import DwellKnowledge, Experience
-from opt_data.core.sampling_plan import is_time_short, plan_sampling
+from opt_data.core.sampling_plan import is_time_short, nearest_on_time, plan_sampling
 
 DAY = date(2025, 11, 24)
 SOON, LATER = date(2025, 11, 28), date(2026, 1, 16)
@@ -52,6 +52,31 @@ def test_among_the_unlikely_the_likelier_come_first():
     planned = plan(CHAIN, DwellKnowledge({}, {3: NEVER, 1: sometimes}))
 
     assert [one.conid for one in planned.order] == [2, 4, 5, 1, 3]
+
+
+def test_a_first_pass_is_the_beginning_of_the_plan():
+    planned = plan(CHAIN, DwellKnowledge({}, {3: NEVER}))
+
+    first = planned.first(2)
+
+    assert [one.conid for one in first.order] == [2, 4]
+    assert first.patience_s == {}
+    assert planned.first(4) is planned  # for one contract more, the underlying is not watched and stored twice
+    assert planned.first(None) is planned
+
+
+@pytest.mark.parametrize(
+    ("symbols", "left_s", "per_s", "nearest"),
+    [
+        (84, 120.0, 4.0, 4),  # 480 requests for 84 underlyings and four contracts of each: 420
+        (84, 12.0, 4.0, 1),  # not one each, but of as many as possible the one that matters most
+        (84, 0.0, 4.0, None),
+        (84, -30.0, 4.0, None),
+        (1, 120.0, 4.0, None),
+    ],
+)
+def test_what_can_be_on_time_is_divided_evenly_among_symbols(symbols, left_s, per_s, nearest):
+    assert nearest_on_time(symbols, left_s, per_s) == nearest
 
 
 experiences = st.builds(Experience, st.integers(0, 64), st.floats(0, 1), st.just(0.5), st.floats(0.5, 60.0))

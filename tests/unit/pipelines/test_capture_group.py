@@ -1,12 +1,13 @@
 """A task with several symbols: all are tried, few at a time, and the failures end in one error that names them."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from opt_data.core.slot_account import ContractSetStatus, Expectation, SlotAccount, account_slot
 from opt_data.errors import GatewayUnavailable, NothingCaptured, SlotExpired, SymbolsFailed, SymbolsUnfinished
-from opt_data.pipelines.capture_group import GroupOutcome, capture_group
+from opt_data.pipelines.capture_group import FirstPass, GroupOutcome, capture_group
 from opt_data.pipelines.capture_slot import CaptureOutcome
 
 
@@ -26,7 +27,7 @@ class Desk:
         self.begun: list[str] = []
         self.under_way = self.most = 0
 
-    async def capture(self, symbol: str) -> CaptureOutcome:
+    async def capture(self, symbol: str, _: CaptureOutcome | None = None) -> CaptureOutcome:
         self.begun.append(symbol)
         self.under_way += 1
         self.most = max(self.most, self.under_way)
@@ -92,13 +93,42 @@ async def test_the_summary_of_several_symbols_has_the_sums_and_each_symbols_own(
     assert summary["captures"] == [outcome(symbol).summary() for symbol in "ABC"]
 
 
+async def test_a_first_pass_goes_over_all_symbols_before_the_rest_of_any() -> None:
+    desk = Desk()
+
+    async def nearest(symbol: str) -> CaptureOutcome:
+        await desk.capture(symbol.lower())
+        if symbol == "D":
+            raise NothingCaptured("D was asked for as a whole and has not one quote")
+        put_off = 0 if symbol == "B" else 2
+        return replace(outcome(symbol, 3 - put_off), put_off=put_off, asked_conids=frozenset({1}), flags={"wide": 1})
+
+    async def rest(symbol: str, first: CaptureOutcome | None) -> CaptureOutcome:
+        assert first is not None
+        assert first.asked_conids == {1}
+        await desk.capture(symbol)
+        if symbol == "C":
+            raise GatewayUnavailable("the gateway closed the connection")
+        return replace(outcome(symbol, 2), asked_conids=frozenset({2, 3}))
+
+    group = await capture_group(list("ABCDE"), rest, at_once=2, first=FirstPass(nearest, 3))
+
+    # B was small enough to be asked for as a whole, D failed for good
+    assert desk.begun == [*"abcde", *"ACE"]
+    assert desk.most == 3
+    assert list(group.outcomes) == ["A", "B", "E"]
+    assert list(group.failures) == ["C", "D"]
+    whole = group.outcomes["A"]
+    assert (whole.asked, whole.asked_conids, whole.flags, whole.put_off) == (3, {1, 2, 3}, {"wide": 1}, 0)
+
+
 async def test_what_ends_the_task_ends_all_that_is_under_way() -> None:
     class TimeIsUp(BaseException):
         """As Airflow's timeout: no ordinary exception."""
 
     ended = []
 
-    async def capture(symbol: str) -> CaptureOutcome:
+    async def capture(symbol: str, _: CaptureOutcome | None) -> CaptureOutcome:
         if symbol == "A":
             await asyncio.sleep(0)
             raise TimeIsUp
