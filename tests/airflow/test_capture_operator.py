@@ -99,7 +99,7 @@ def test_a_group_is_captured_over_one_connection_and_a_symbol_that_failed_is_rep
 def too_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many tasks share so few lines that of two symbols only some contracts can be on time."""
     monkeypatch.setenv("OPT_DATA__CAPTURE__PARALLEL_TASKS", "32")
-    monkeypatch.setenv("OPT_DATA__GATEWAY__MARKET_DATA_LINES", "30")
+    monkeypatch.setenv("OPT_DATA__GATEWAY__MARKET_DATA_LINES", "32")
 
 
 def distances(rows: list[dict[str, Any]], reference: float) -> list[float]:
@@ -116,9 +116,9 @@ def test_the_nearest_of_every_symbol_come_before_the_rest_of_any(gateway, too_li
     for symbol in ("AAPL", "MSFT"):
         runs: dict[str, list[dict[str, Any]]] = {}
         for row in stores.reader.read_chain(MONDAY, symbol).to_pylist():
-            runs.setdefault(row["ingest_run_id"], []).append(row)
+            runs.setdefault(row["ingest_id"], []).append(row)
         near, rest = passes[symbol] = sorted(runs.values(), key=lambda rows: min(row["asof_ts"] for row in rows))
-        assert 4 <= len(near) < len(rest)
+        assert 4 <= len(near) < 16
         held = stores.cache.load(symbol, MONDAY).contract_set
         assert held is not None
         # the plan's order goes by steps of one per cent
@@ -150,9 +150,9 @@ def test_a_connection_lost_in_the_first_pass_keeps_what_it_has_and_the_retry_ask
 
     kept = {symbol: row["on_time"] for symbol, row in ledger_of(stores).items()}
     assert all(0 < count < 24 for count in kept.values())
-    assert all(
-        dict(row["reasons"]) == {"gateway_lost": 24 - row["on_time"]} for row in ledger_of(stores).values()
-    )  # fmt: skip
+    for symbol, row in ledger_of(stores).items():  # those of the second pass had not their turn
+        assert dict(row["reasons"]).keys() == {"gateway_lost", "no_row"}
+        assert sum(dict(row["reasons"]).values()) == 24 - kept[symbol]
     gateway.control.faults(drop_after_messages=0)
     gateway.control.reset_counters()
     again = {**CONTEXT, "ti": SimpleNamespace(**(vars(CONTEXT["ti"]) | {"try_number": 2}))}

@@ -4,6 +4,7 @@ What the gateway can do to it is told in ``tests/faults``.
 """
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from opt_data.core.contracts import OptionContract
 from opt_data.errors import (
     CaptureUnfinished,
+    GatewayUnavailable,
     SlotExpired,
     SlotNotBegun,
 )
@@ -84,6 +86,30 @@ async def test_the_underlying_is_sampled_in_the_same_pass(desk):
     rows = desk.rows()
     assert {row["und_bid"] for row in rows} <= set(bids)
     assert all(abs((row["asof_ts"] - row["und_asof_ts"]).total_seconds()) < 5 for row in rows)
+
+
+async def test_what_was_complete_when_the_connection_was_lost_keeps_its_underlying(desk):
+    desk = desk({"dwell": {"kind": "fixed", "low_s": 0.1}}, CAPTURE__LINGER_S="3")
+    await desk.discover()
+    desk.gateway.control.set_clock(TEN_ET)
+    capture = asyncio.create_task(desk.capture())
+    while len([one for one in desk.gateway.control.sent() if one["ticks"]]) < 25:
+        await asyncio.sleep(0.05)
+    while not [line for line in desk.gateway.control.sent(conid=265598)[0]["ticks"] if line["name"] == "last"]:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)  # until what was sent has arrived; lingering goes on for long after
+
+    desk.gateway.control.call("drop")
+    with contextlib.suppress(GatewayUnavailable):  # if one was not complete yet
+        await capture
+
+    kept = [row for row in desk.rows() if not row["snapshot_error"]]
+    (request,) = desk.gateway.control.sent(conid=265598)
+    sent = {tick["name"]: tick["price"] for tick in request["ticks"] if "price" in tick}
+    assert len(kept) > 0
+    assert {(row["und_bid"], row["und_ask"], row["und_last"]) for row in kept} == {
+        (sent["bid"], sent["ask"], sent["last"])
+    }
 
 
 async def test_every_subscription_is_cancelled_and_the_allowance_kept(desk):

@@ -99,6 +99,7 @@ class _Subscription:
 
     ``left_at`` and ``complete_at`` are the loop's times at which it was on the wire and its quote was complete;
     ``held_s`` is how long an incomplete one was waited for. ``impairments_before`` had ended when it was asked for.
+    ``underlying`` is what was known of the underlying when an interruption met a subscription that had ended.
     """
 
     req_id: int
@@ -108,6 +109,7 @@ class _Subscription:
     left_at: float | None = None
     complete_at: float | None = None
     held_s: float = 0.0
+    underlying: Quote | None = None
     meaning: CodeMeaning | None = None
     message: str = ""
 
@@ -336,7 +338,9 @@ class Sampler:
         if reason in ("complete", "timed_out") and self.session.clock.now() >= self.stop_at:
             return self._sample(contract, exchange, quote, "out_of_time", "time was up before the quote was complete")
         if reason == "complete" or (reason == "timed_out" and is_usable(quote, self.rules.wanted)):
-            return self._sample(contract, exchange, quote, "", "", dwell_s=subscription.dwell_s)
+            return self._sample(
+                contract, exchange, quote, "", "", dwell_s=subscription.dwell_s, underlying=subscription.underlying
+            )
         if reason == "timed_out":
             error_type = "timed_out" if quote.is_silent else "no_quote"
             what = "nothing arrived" if quote.is_silent else f"no {_MISSING[self.rules.wanted]} arrived"
@@ -349,9 +353,9 @@ class Sampler:
 
     def _sample(
         self, contract: OptionContract, exchange: str, quote: Quote, error_type: str, message: str,
-        code: int | None = None, dwell_s: float | None = None,
+        code: int | None = None, dwell_s: float | None = None, underlying: Quote | None = None,
     ) -> Sample:  # fmt: skip
-        now, underlying = self.session.clock.now(), self._underlying_quote()
+        now, underlying = self.session.clock.now(), underlying or self._underlying_quote()
         return Sample(
             contract, exchange, now, quote, underlying, error_type, message, code, dwell_s,
             farm_outage=self.session.connectivity.is_impaired, clock_skew=self.session.is_clock_skewed,
@@ -475,11 +479,15 @@ class Sampler:
         """Values received so far may be frozen ones: end every subscription, the contracts are asked for again.
 
         So is the underlying: IB may have dropped its request too, and if not, would tell only what changes from now on.
+        What was complete before keeps what was known then.
         """
+        known = self._underlying_quote()
         for subscription in tuple(self._open.values()):
             if subscription is self._underlying:
                 subscription.recorder.quote = Quote()
                 self._is_underlying_stale = True
+            elif subscription.ended.done():
+                subscription.underlying = known
             else:
                 subscription.end("interrupted")
 
