@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from opt_data.config.models import Settings
 
 DAY, SLOT = date(2025, 11, 24), datetime(2025, 11, 24, 15, 0, tzinfo=UTC)
-NEAREST = (4, 20)
+NEAREST = 20
 LIMIT_S = 2700.0
 DWELL = {"kind": "uniform", "low_s": 1.0, "high_s": 4.0}
 MEAN_DWELL_S = 2.5
@@ -74,7 +74,8 @@ class SlotResult:
     kept: int
     on_time: int
     accounted: int
-    nearest_on_time_share: Mapping[int, float]
+    symbols_on_time_share: float
+    nearest_on_time_share: float
     worker_cpu_s_a_task: float
     airflow_cpu_s: float
     gateway: Mapping[str, Any]
@@ -96,10 +97,8 @@ class SlotResult:
             "kept": self.kept,
             "on_time": self.on_time,
             "accounted_for_pct": round(100 * self.accounted / self.expected, 3),
-            **{
-                f"nearest_{count}_on_time_pct": round(100 * share, 1)
-                for count, share in self.nearest_on_time_share.items()
-            },
+            "symbols_on_time_pct": round(100 * self.symbols_on_time_share, 1),
+            "nearest_20_on_time_pct": round(100 * self.nearest_on_time_share, 1),
             "contracts_per_s": round(self.expected / self.capture_s, 2),
             "worker_cpu_s_a_task": round(self.worker_cpu_s_a_task, 3),
             "airflow_cpu_s": round(self.airflow_cpu_s),
@@ -182,6 +181,7 @@ def _result(
         kept=total["on_time"] + total["late"],
         on_time=total["on_time"],
         accounted=total["on_time"] + total["late"] + total["missing"] + total["error"],
+        symbols_on_time_share=sum(row["on_time"] > 0 for row in ledger) / len(ledger),
         nearest_on_time_share=_nearest_on_time([row["underlying"] for row in ledger], stores),
         worker_cpu_s_a_task=cpu_s / len(captures),
         airflow_cpu_s=all_cpu_s,
@@ -189,18 +189,16 @@ def _result(
     )
 
 
-def _nearest_on_time(symbols: Sequence[str], stores: Any) -> dict[int, float]:
-    """Of each symbol's contracts nearest to its reference price, the share that has an on-time quote."""
-    on_time, wanted = dict.fromkeys(NEAREST, 0), dict.fromkeys(NEAREST, 0)
+def _nearest_on_time(symbols: Sequence[str], stores: Any) -> float:
+    """Of each symbol's strikes nearest to its reference price, the share that has an on-time quote."""
+    on_time = wanted = 0
     for symbol in symbols:
         held = stores.cache.load(symbol, DAY).contract_set
+        nearest = sorted(held.contracts, key=lambda one: abs(one.strike - held.reference_price))[:NEAREST]
         modes = {row["conid"]: row["capture_mode"] for row in stores.reader.read_chain(DAY, symbol).to_pylist()}
-        by_distance = sorted(held.contracts, key=lambda one: abs(one.strike - held.reference_price))
-        for count in NEAREST:
-            nearest = by_distance[:count]
-            wanted[count] += len(nearest)
-            on_time[count] += sum(modes.get(one.conid) == "on_time" for one in nearest)
-    return {count: on_time[count] / wanted[count] if wanted[count] else 0.0 for count in NEAREST}
+        wanted += len(nearest)
+        on_time += sum(modes.get(one.conid) == "on_time" for one in nearest)
+    return on_time / wanted if wanted else 0.0
 
 
 def _seconds(first: str, last: str) -> float:

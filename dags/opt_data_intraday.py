@@ -8,9 +8,10 @@ market closes at 13:00, none on a holiday. After an outage, also the slots that 
 and writes the attempt to `raw`, the best answer per contract to `clean`, and its line of the slot ledger;
 `slot_report` reconciles the slot whatever happened before it, and fails if a symbol has nothing or a capture failed. A
 capture is tried again after 30, 60, 120 and 240 s; what has no quote after the last try is flagged
-`slot_retry_exceeded`. With
-`symbols_per_task` an instance captures several symbols and is labelled with them; one that fails does not keep the
-others from being stored. Symbols with an `offset_min` in the universe file are *up for reschedule* until their turn.
+`slot_retry_exceeded`. With `symbols_per_task` an instance captures several symbols and is labelled with them; while
+quotes are on time it asks for the contracts near the money of all of them before the rest of any (`put_off` in its
+log), and one that fails does not keep the others from being stored. Symbols with an `offset_min` in the universe file
+are *up for reschedule* until their turn.
 
 **When something is red** clear the red instance of `capture` together with its downstream, whenever you like; its
 message names the symbols that failed. As long as the slot is not over it captures what is still missing; afterwards it

@@ -145,6 +145,7 @@ class Connection:
             self._reader.remove(self._sock, lambda: None)
 
     def _received(self, empty_s: float, arrived_s: float, data: bytes) -> None:
+        arrived_s = max(arrived_s, self._last_s)  # two clocks are compared: a little back would be out of order
         since_s, self._last_s = max(empty_s, self._last_s), arrived_s
         if self._is_closing:
             return
