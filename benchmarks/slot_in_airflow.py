@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from opt_data.config.models import Settings
 
 DAY, SLOT = date(2025, 11, 24), datetime(2025, 11, 24, 15, 0, tzinfo=UTC)
-NEAREST = 20
+NEAREST = (4, 20)
 LIMIT_S = 2700.0
 DWELL = {"kind": "uniform", "low_s": 1.0, "high_s": 4.0}
 MEAN_DWELL_S = 2.5
@@ -75,7 +75,7 @@ class SlotResult:
     on_time: int
     accounted: int
     symbols_on_time_share: float
-    nearest_on_time_share: float
+    nearest_on_time_share: Mapping[int, float]
     worker_cpu_s_a_task: float
     airflow_cpu_s: float
     gateway: Mapping[str, Any]
@@ -98,7 +98,10 @@ class SlotResult:
             "on_time": self.on_time,
             "accounted_for_pct": round(100 * self.accounted / self.expected, 3),
             "symbols_on_time_pct": round(100 * self.symbols_on_time_share, 1),
-            "nearest_20_on_time_pct": round(100 * self.nearest_on_time_share, 1),
+            **{
+                f"nearest_{count}_on_time_pct": round(100 * share, 1)
+                for count, share in self.nearest_on_time_share.items()
+            },
             "contracts_per_s": round(self.expected / self.capture_s, 2),
             "worker_cpu_s_a_task": round(self.worker_cpu_s_a_task, 3),
             "airflow_cpu_s": round(self.airflow_cpu_s),
@@ -189,16 +192,18 @@ def _result(
     )
 
 
-def _nearest_on_time(symbols: Sequence[str], stores: Any) -> float:
-    """Of each symbol's strikes nearest to its reference price, the share that has an on-time quote."""
-    on_time = wanted = 0
+def _nearest_on_time(symbols: Sequence[str], stores: Any) -> dict[int, float]:
+    """Of each symbol's contracts nearest to its reference price, the share that has an on-time quote."""
+    on_time, wanted = dict.fromkeys(NEAREST, 0), dict.fromkeys(NEAREST, 0)
     for symbol in symbols:
         held = stores.cache.load(symbol, DAY).contract_set
-        nearest = sorted(held.contracts, key=lambda one: abs(one.strike - held.reference_price))[:NEAREST]
         modes = {row["conid"]: row["capture_mode"] for row in stores.reader.read_chain(DAY, symbol).to_pylist()}
-        wanted += len(nearest)
-        on_time += sum(modes.get(one.conid) == "on_time" for one in nearest)
-    return on_time / wanted if wanted else 0.0
+        by_distance = sorted(held.contracts, key=lambda one: abs(one.strike - held.reference_price))
+        for count in NEAREST:
+            nearest = by_distance[:count]
+            wanted[count] += len(nearest)
+            on_time[count] += sum(modes.get(one.conid) == "on_time" for one in nearest)
+    return {count: on_time[count] / wanted[count] if wanted[count] else 0.0 for count in NEAREST}
 
 
 def _seconds(first: str, last: str) -> float:
