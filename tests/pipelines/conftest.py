@@ -100,6 +100,8 @@ class Desk:
             ),
             run=IngestRun(uuid4().hex, changes.get("attempt", 1), dag_run_id="test"),
             strikes=changes.get("strikes"),
+            nearest=changes.get("nearest"),
+            answered_before=changes.get("answered_before", frozenset()),
             finish_within_s=changes.get("finish_within_s", float("inf")),
         )
 

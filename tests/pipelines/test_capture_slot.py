@@ -235,6 +235,22 @@ async def test_a_capture_whose_time_is_up_stores_what_it_has_and_the_rerun_asks_
     assert outcome.account.on_time == 24
 
 
+async def test_what_a_first_pass_did_not_get_to_is_asked_for_in_the_second(desk):
+    desk = desk({"dwell": {"kind": "fixed", "low_s": 0.3}}, GATEWAY__CONCURRENT_SNAPSHOTS_MAX="3")
+    await desk.discover()
+    desk.gateway.control.set_clock(TEN_ET)
+
+    first = await desk.capture(nearest=15, finish_within_s=1.0)  # raises nothing: the second pass will
+
+    account = desk.ledger()["AAPL"]
+    assert (first.asked, first.put_off) == (15, 9)
+    assert 0 < account["on_time"] < 15
+    assert dict(account["reasons"]) == {"out_of_time": 15 - account["on_time"], "no_row": 9}
+    second = await desk.capture(answered_before=first.answered_conids)
+    assert second.asked == 24 - account["on_time"]
+    assert second.account.on_time == 24
+
+
 async def test_fewer_strikes_leave_the_other_contracts_as_they_are(desk):
     desk = desk()
     await desk.discover()

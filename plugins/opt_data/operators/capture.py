@@ -182,7 +182,7 @@ class CaptureSlotOperator(BaseAsyncOperator):
                 job = replace(
                     self._job(context, settings, universe[symbol], market_data_type, left_s),
                     nearest=nearest,
-                    asked_before=first.asked_conids if first else frozenset(),
+                    answered_before=first.answered_conids if first else frozenset(),
                 )
                 contract_set = await contract_set_of_day(
                     universe[symbol], slot.session.day, session=session, stores=stores

@@ -91,7 +91,7 @@ async def capture_group(
         outcome = await capture(symbol, earlier)
         return outcome if earlier is None else outcome.after(earlier)
 
-    left = symbols if first is None else [symbol for symbol in before if before[symbol].put_off]
+    left = symbols if first is None else [symbol for symbol in symbols if symbol in before and before[symbol].put_off]
     rest = await _each(left, the_rest, at_once)
     outcomes = {**before, **rest.outcomes}
     failures = {**group.failures, **rest.failures}

@@ -19,7 +19,7 @@ from opt_data.core.slots import Slot, SlotPhase, slot_phase
 from opt_data.errors import SlotExpired, SlotNotBegun
 from opt_data.gateway.market_data import Sample, Sampler, SamplingRules
 from opt_data.gateway.session import GatewaySession
-from opt_data.pipelines.capture_failure import capture_failure
+from opt_data.pipelines.capture_failure import CUT_SHORT, capture_failure
 from opt_data.pipelines.quote_rows import CaptureContext, quote_rows
 from opt_data.pipelines.stores import Stores
 from opt_data.storage.chain_rows import IngestRun
@@ -36,6 +36,8 @@ WAIT_FOR_SLOT_S = 30.0
 UNDERLYING_WAIT_S = 2.0
 """How long options wait for the underlying's first price; afterwards they are sampled without it."""
 RUN_LOGS = {ChainView.INTRADAY: "capture", ChainView.CLOSE: "close_snapshot"}
+NOT_ANSWERED = CUT_SHORT | {"out_of_time"}
+"""Ends of a sample in a first pass for which the second one asks again: what is wrong then, it says."""
 TEACHES = frozenset({"", "timed_out", "no_quote"})
 """Ends of a sample that say something about its contract, and not about the connection or the login."""
 
@@ -60,7 +62,7 @@ class CaptureJob:
     run: IngestRun
     strikes: int | None = None
     nearest: int | None = None
-    asked_before: frozenset[int] = frozenset()
+    answered_before: frozenset[int] = frozenset()
     finish_within_s: float = float("inf")
     view: ChainView = ChainView.INTRADAY
 
@@ -72,8 +74,8 @@ class CaptureOutcome:
     ``asked`` counts contracts this attempt was about; ``improved`` those of them that have a quote now which they did
     not have, or had in a worse way; ``account`` is what became of every expected contract: the symbol's line of the
     slot ledger; a closing snapshot has one of its own, which is in no ledger. ``messages_sent`` is what the connection
-    has sent by then, also for other symbols of the same task. ``asked_conids`` are the contracts it was about,
-    ``put_off`` counts those that were left for a second pass.
+    has sent by then, also for other symbols of the same task. ``answered_conids`` are the contracts that
+    asking again in this try would not change, ``put_off`` counts those that were left for a second pass.
     """
 
     symbol: str
@@ -85,7 +87,7 @@ class CaptureOutcome:
     improved: int = 0
     flags: Mapping[str, int] = field(default_factory=dict)
     messages_sent: int = 0
-    asked_conids: frozenset[int] = frozenset()
+    answered_conids: frozenset[int] = frozenset()
     put_off: int = 0
 
     def after(self, first: "CaptureOutcome") -> "CaptureOutcome":
@@ -97,7 +99,7 @@ class CaptureOutcome:
             improved=first.improved + self.improved,
             raw_key=self.raw_key or first.raw_key,
             flags=self.flags or first.flags,
-            asked_conids=first.asked_conids | self.asked_conids,
+            answered_conids=first.answered_conids | self.answered_conids,
         )
 
     @property
@@ -180,7 +182,7 @@ async def capture_slot(
     await wait_for_slot(job.slot, session)
     expected = contract_set.expected_at(job.slot.index)
     wanted = within_strikes(expected, contract_set.reference_price, job.strikes)
-    left = contracts_left(wanted, _settled_conids(job, stores) | job.asked_before)
+    left = contracts_left(wanted, _settled_conids(job, stores) | job.answered_before)
     grace = timedelta(seconds=stores.settings.capture.slot_grace_s)
     knowledge = stores.dwell.load(job.underlying.symbol)
     whole = plan_sampling(
@@ -196,7 +198,7 @@ async def capture_slot(
     sent = session.ib.client.messages_sent
     outcome = replace(
         commit_rows(job, contract_set, quote_rows(samples, context), stores, messages_sent=sent),
-        asked_conids=frozenset(contract.conid for contract in plan.order),
+        answered_conids=frozenset(one.contract.conid for one in samples if one.error_type not in NOT_ANSWERED),
         put_off=len(whole.order) - len(plan.order),
     )
     stores.run_log.append(RUN_LOGS[job.view], job.slot.session.day, {"slot": job.slot.label, **outcome.summary()})

@@ -101,15 +101,15 @@ async def test_a_first_pass_goes_over_all_symbols_before_the_rest_of_any() -> No
         if symbol == "D":
             raise NothingCaptured("D was asked for as a whole and has not one quote")
         put_off = 0 if symbol == "B" else 2
-        return replace(outcome(symbol, 3 - put_off), put_off=put_off, asked_conids=frozenset({1}), flags={"wide": 1})
+        return replace(outcome(symbol, 3 - put_off), put_off=put_off, answered_conids=frozenset({1}), flags={"wide": 1})
 
     async def rest(symbol: str, first: CaptureOutcome | None) -> CaptureOutcome:
         assert first is not None
-        assert first.asked_conids == {1}
+        assert first.answered_conids == {1}
         await desk.capture(symbol)
         if symbol == "C":
             raise GatewayUnavailable("the gateway closed the connection")
-        return replace(outcome(symbol, 2), asked_conids=frozenset({2, 3}))
+        return replace(outcome(symbol, 2), answered_conids=frozenset({2, 3}))
 
     group = await capture_group(list("ABCDE"), rest, at_once=2, first=FirstPass(nearest, 3))
 
@@ -119,7 +119,7 @@ async def test_a_first_pass_goes_over_all_symbols_before_the_rest_of_any() -> No
     assert list(group.outcomes) == ["A", "B", "E"]
     assert list(group.failures) == ["C", "D"]
     whole = group.outcomes["A"]
-    assert (whole.asked, whole.asked_conids, whole.flags, whole.put_off) == (3, {1, 2, 3}, {"wide": 1}, 0)
+    assert (whole.asked, whole.answered_conids, whole.flags, whole.put_off) == (3, {1, 2, 3}, {"wide": 1}, 0)
 
 
 async def test_what_ends_the_task_ends_all_that_is_under_way() -> None:
